@@ -1,0 +1,21 @@
+/*
+ * What the reader and a crawl ask of a filter. NULL is a filter that lets
+ * everything pass.
+ *
+ * The first question freezes the filter: from then on it is constant, so any
+ * thread asks without a lock.
+ */
+#ifndef TN_SRC_FILTER_H
+#define TN_SRC_FILTER_H
+
+#include <stdbool.h>
+
+#include <tnotify/filter.h>
+
+/* Whether an event about the path is to be left out. */
+bool tn__filter_excludes(struct tn_filter *filter, const char *path, bool is_dir);
+
+/* Whether a directory is to be left unwatched: an include pattern never asks for that. */
+bool tn__filter_prunes(struct tn_filter *filter, const char *path);
+
+#endif

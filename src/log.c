@@ -1,0 +1,25 @@
+#include "log.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+void tn__log(const struct tn__log *log, int level, const char *format, ...)
+{
+    static const char cut[] = "...";
+    int saved_errno = errno;
+    char message[1024];
+    va_list arguments;
+
+    if (log == NULL || log->write == NULL || level > log->level)
+        return;
+    va_start(arguments, format);
+    int length = vsnprintf(message, sizeof(message), format, arguments);
+    va_end(arguments);
+    if (length >= (int)sizeof(message))
+        memcpy(message + sizeof(message) - sizeof(cut), cut, sizeof(cut));
+    if (length >= 0)
+        log->write(level, message, log->userdata);
+    errno = saved_errno;
+}
