@@ -1,0 +1,403 @@
+/*
+ * Moves. The kernel queues IN_MOVED_FROM and IN_MOVED_TO with one cookie, both
+ * while it holds the locks of the two directories; the halves may straddle two
+ * reads, and other records may stand between. (RENAME_EXCHANGE, two crossed
+ * pairs, is not told apart from two moves.)
+ *
+ * A file's departure is told at once, and remembered for the source path of
+ * its arrival. A directory's departure must not be told before it is known
+ * whether it arrives in a watched directory: its node, and all below, either
+ * move or go. If the arrival is not among the records ahead, everything that
+ * happened in the directory before now is read (the barrier); then the answer
+ * is exact. A departure that is tied to an arrival is told together with it,
+ * at the arrival's place, because others may write below the moving directory
+ * between the two.
+ *
+ * An arrival in a tree that had not known what arrives carries cookie 0: its
+ * contents are announced, and a consumer must not take them from elsewhere.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+
+#include "clock.h"
+#include "reader/reader.h"
+
+static struct tn__news news_of(const struct tn__raw *raw)
+{
+    return (struct tn__news){.mask = raw->mask,
+                             .cookie = raw->cookie,
+                             .name = raw->name,
+                             .name_length = raw->name_length};
+}
+
+static uint32_t next_of(const struct tn__reader *reader, uint32_t watch)
+{
+    return tn__load(&tn__registry_watch(reader->registry, watch)->next, acquire);
+}
+
+/* The first watch on the object of a key; 0: none. */
+static uint32_t watches_of(struct tn__reader *reader, uint64_t key)
+{
+    tn__rcu_read_lock();
+    uint32_t object = tn__index_get_rcu(&reader->registry->by_key, key);
+    uint32_t first =
+        object ? tn__load(&tn__registry_object(reader->registry, object)->first, acquire) : 0;
+    tn__rcu_read_unlock();
+    return first;
+}
+
+static uint32_t watch_of_add(struct tn__reader *reader, uint32_t first, const struct tn__add *add)
+{
+    while (first && tn__reader_add_of(reader, first) != add)
+        first = next_of(reader, first);
+    return first;
+}
+
+/* Under the lock: a node that an add makes and gives up again is not to be seen. */
+static uint32_t child_of(struct tn__reader *reader, uint32_t watch, const char *name, size_t length)
+{
+    struct tn__registry *registry = reader->registry;
+    uint32_t node = tn__load(&tn__registry_watch(registry, watch)->node, acquire);
+    uint32_t child = 0;
+
+    tn__registry_lock(registry);
+    if (node)
+        child = tn__node_child_rcu(&registry->tree, node, name, length);
+    tn__registry_unlock(registry);
+    return child;
+}
+
+static void fill_half(struct tn__half *half, const struct tn__raw *raw)
+{
+    half->cookie = raw->cookie;
+    half->key = raw->key;
+    half->length = tn__min(raw->name_length, sizeof(half->name));
+    memcpy(half->name, raw->name, half->length);
+}
+
+static void remember(struct tn__reader *reader, const struct tn__raw *raw)
+{
+    if (!raw->name)
+        return;
+    fill_half(&reader->file_moves[reader->file_move++ % TN__READER_FILE_MOVES], raw);
+}
+
+static const struct tn__half *remembered(const struct tn__reader *reader, uint32_t cookie)
+{
+    for (unsigned i = 1; i <= TN__READER_FILE_MOVES; i++) {
+        const struct tn__half *half =
+            &reader->file_moves[(reader->file_move - i) % TN__READER_FILE_MOVES];
+        if (half->cookie == cookie)
+            return half;
+        if (!half->cookie)
+            break;
+    }
+    return NULL;
+}
+
+/* The source path as the watch's own add names it; else as any other does. */
+static void set_source(struct tn__reader *reader, struct tn__news *news,
+                       const struct tn__half *half, const struct tn__add *add)
+{
+    uint32_t first = watches_of(reader, half->key);
+    uint32_t from = watch_of_add(reader, first, add);
+
+    from = from ? from : first;
+    if (!from)
+        return;
+    uint32_t node = tn__load(&tn__registry_watch(reader->registry, from)->node, acquire);
+    news->src_length = tn__reader_source_path(reader, node, half->name, half->length);
+    news->src_pathname = news->src_length ? reader->source : NULL;
+}
+
+static void arrive(struct tn__reader *reader, uint32_t watch, const struct tn__raw *raw,
+                   const struct tn__half *half)
+{
+    struct tn__news news = news_of(raw);
+
+    if (half)
+        set_source(reader, &news, half, tn__reader_add_of(reader, watch));
+    else
+        news.cookie = 0;
+    tn__reader_emit(reader, watch, &news);
+}
+
+void tn__reader_file_move(struct tn__reader *reader, struct tn__object *object,
+                          const struct tn__raw *raw)
+{
+    if (raw->mask & IN_MOVED_FROM) {
+        const struct tn__news news = news_of(raw);
+        tn__reader_emit_all(reader, object, &news);
+        remember(reader, raw);
+        return;
+    }
+    const struct tn__half *half = remembered(reader, raw->cookie);
+    uint32_t id = tn__load(&object->first, acquire);
+    while (id) {
+        uint32_t next = next_of(reader, id);
+        arrive(reader, id, raw, half);
+        id = next;
+    }
+}
+
+/* The directory of the watch's node is no longer below the add's root. */
+static void leave(struct tn__reader *reader, uint32_t watch, uint32_t child,
+                  const struct tn__news *from)
+{
+    const struct tn__news self = {.mask = IN_MOVE_SELF, .flags = TN_EVENT_PATH_UNKNOWN};
+    uint32_t own = tn__node_watch(&reader->registry->tree, child);
+    struct tn__news alone = *from;
+
+    alone.cookie = 0; /* there is no other half */
+    tn__reader_emit(reader, watch, &alone);
+    if (own)
+        tn__reader_emit(reader, own, &self);
+    tn__reader_end_subtree(reader, child, TN_EVENT_PATH_UNKNOWN);
+}
+
+static void leave_all(struct tn__reader *reader, const struct tn__half *half)
+{
+    const struct tn__news news = {.mask = IN_MOVED_FROM | IN_ISDIR,
+                                  .cookie = half->cookie,
+                                  .name = half->name,
+                                  .name_length = half->length};
+    uint32_t id = watches_of(reader, half->key);
+
+    while (id) {
+        uint32_t next = next_of(reader, id);
+        uint32_t child = child_of(reader, id, half->name, half->length);
+        if (child)
+            leave(reader, id, child, &news);
+        id = next;
+    }
+}
+
+/* The directory can't be opened, so there is no barrier: the arrival may still be on its way. */
+static int wait_for_to(struct tn__reader *reader, uint32_t cookie, uint64_t *ret_key)
+{
+    const uint64_t ms = 1000000;
+    uint64_t end = tn__now_ns() + reader->options.move_timeout_ms * ms;
+
+    for (;;) {
+        uint64_t now = tn__now_ns();
+        int found = tn__stream_to_ahead(&reader->stream, cookie, ret_key);
+        if (found || now >= end || tn__reader_stop(reader) == TN__STOP_DISCARD)
+            return found;
+        uint64_t left = (end - now) / ms + 1;
+        struct pollfd ready[2] = {{.fd =
+                                       reader->registry->source->ops->fd(reader->registry->source),
+                                   .events = POLLIN},
+                                  {.fd = reader->wake_fd, .events = POLLIN}};
+        if (poll(ready, 2, (int)tn__min(left, INT32_MAX)) <= 0)
+            continue;
+        ssize_t size = tn__stream_read(&reader->stream);
+        if (size <= 0 && (size != -EAGAIN || ready[1].revents))
+            return 0;
+    }
+}
+
+/*
+ * Exact where the directory can be opened. Where it can't, it was itself moved
+ * or deleted after this: a later record of its own proves that the rename has
+ * given its lock back, and so has queued both halves.
+ */
+static bool is_arrival_ahead(struct tn__reader *reader, uint32_t watch,
+                             const struct tn__object *object, uint32_t cookie)
+{
+    uint64_t key;
+    int found = tn__stream_to_ahead(&reader->stream, cookie, &key);
+
+    if (found)
+        return found > 0;
+    if (tn__reader_read_barrier(reader, watch) < 0 &&
+        (tn__reader_read_ahead(reader) < 0 || !tn__stream_key_ahead(&reader->stream, object->key)))
+        return wait_for_to(reader, cookie, &key) > 0;
+    return tn__stream_to_ahead(&reader->stream, cookie, &key) > 0;
+}
+
+static bool push_directory_move(struct tn__reader *reader, const struct tn__raw *raw)
+{
+    if (reader->directory_move_count == reader->directory_move_capacity) {
+        size_t capacity = tn__max(8, reader->directory_move_capacity * 2);
+        struct tn__half *moves = reallocarray(reader->directory_moves, capacity, sizeof(*moves));
+        if (!moves)
+            return false;
+        reader->directory_moves = moves;
+        reader->directory_move_capacity = capacity;
+    }
+    fill_half(&reader->directory_moves[reader->directory_move_count++], raw);
+    return true;
+}
+
+static bool is_swallowed(struct tn__reader *reader, uint32_t watch, uint32_t cookie)
+{
+    for (unsigned i = 0; i < TN__READER_FILE_MOVES; i++) {
+        struct tn__swallow *swallow = &reader->swallows[i];
+        if (swallow->cookie == cookie && swallow->add == tn__reader_add_of(reader, watch)) {
+            swallow->cookie = 0;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool tn__reader_swallow_from(struct tn__reader *reader, const struct tn__add *add, uint32_t node)
+{
+    struct tn__registry *registry = reader->registry;
+    uint32_t parent = tn__node_parent(&registry->tree, node);
+    uint32_t watch = parent ? tn__node_watch(&registry->tree, parent) : 0;
+    uint32_t object = watch ? tn__load(&tn__registry_watch(registry, watch)->object, relaxed) : 0;
+    char name[TN__READER_NAME];
+    struct tn__raw raw;
+
+    if (!object)
+        return false;
+    size_t length = tn__node_name(&registry->tree, node, name, sizeof(name));
+    uint64_t key = tn__registry_object(registry, object)->key;
+    if (tn__stream_name_ahead(&reader->stream, key, name, length, &raw) <= 0 ||
+        !(raw.mask & IN_MOVED_FROM))
+        return false;
+    reader->swallows[reader->swallow++ % TN__READER_FILE_MOVES] =
+        (struct tn__swallow){.cookie = raw.cookie, .add = add};
+    return true;
+}
+
+void tn__reader_directory_from(struct tn__reader *reader, struct tn__object *object,
+                               const struct tn__raw *raw)
+{
+    const struct tn__news news = news_of(raw);
+    uint32_t known = tn__load(&object->first, acquire);
+
+    while (known && !child_of(reader, known, raw->name, raw->name_length))
+        known = next_of(reader, known);
+    bool deferred = known && is_arrival_ahead(reader, known, object, raw->cookie) &&
+                    push_directory_move(reader, raw);
+    uint32_t id = tn__load(&object->first, acquire);
+    while (id) {
+        uint32_t next = next_of(reader, id);
+        uint32_t child = child_of(reader, id, raw->name, raw->name_length);
+        if (child && !deferred)
+            leave(reader, id, child, &news);
+        else if (!child && !is_swallowed(reader, id, raw->cookie))
+            tn__reader_emit(reader, id, &news);
+        id = next;
+    }
+    remember(reader, raw);
+}
+
+static bool take_directory_move(struct tn__reader *reader, uint32_t cookie,
+                                struct tn__half *ret_half)
+{
+    for (size_t i = 0; i < reader->directory_move_count; i++) {
+        if (reader->directory_moves[i].cookie != cookie)
+            continue;
+        *ret_half = reader->directory_moves[i];
+        reader->directory_moves[i] = reader->directory_moves[--reader->directory_move_count];
+        return true;
+    }
+    return false;
+}
+
+/* Both halves at the arrival's place, and one relink between them. */
+static void relink(struct tn__reader *reader, uint32_t from, uint32_t to, uint32_t child,
+                   const struct tn__raw *raw, const struct tn__half *half)
+{
+    struct tn__registry *registry = reader->registry;
+    struct tn__tree *tree = &registry->tree;
+    struct tn__news left = {.mask = IN_MOVED_FROM | IN_ISDIR,
+                            .cookie = raw->cookie,
+                            .name = half->name,
+                            .name_length = half->length};
+    struct tn__news news = news_of(raw);
+
+    news.src_length = tn__reader_source_path(reader, child, NULL, 0);
+    news.src_pathname = news.src_length ? reader->source : NULL;
+    tn__registry_lock(registry);
+    tn__fetch_add(&registry->shuffles, 1, relaxed);
+    uint32_t parent = tn__load(&tn__registry_watch(registry, to)->node, relaxed);
+    uint32_t stood = tn__node_child_rcu(tree, parent, raw->name, raw->name_length);
+    int result = tn__node_is_below_locked(tree, parent, child)
+                     ? -ELOOP
+                     : tn__node_move_locked(tree, child, parent, raw->name, raw->name_length);
+    if (result == 0 && stood && stood != child)
+        tn__reader_detach_locked(reader, stood);
+    if (result == 0 && tn__node_flags(tree, child) & TN__NODE_UNRESOLVED)
+        result = tn__registry_unresolved_locked(registry, child);
+    tn__registry_unlock(registry);
+    if (result < 0) {
+        leave(reader, from, child, &left);
+        return;
+    }
+    tn__reader_emit(reader, from, &left);
+    tn__reader_forget_paths(reader);
+    tn__count(&reader->counts.moves);
+    tn__reader_emit(reader, to, &news);
+    tn__reader_recheck_filter(reader, to, child);
+}
+
+/* A rename over an empty directory tells nothing of that one but its end. */
+static void replace(struct tn__reader *reader, uint32_t watch, const struct tn__raw *raw)
+{
+    struct tn__registry *registry = reader->registry;
+    uint32_t stood = child_of(reader, watch, raw->name, raw->name_length);
+
+    if (!stood)
+        return;
+    tn__registry_lock(registry);
+    tn__reader_detach_locked(reader, stood);
+    tn__registry_unlock(registry);
+}
+
+void tn__reader_directory_to(struct tn__reader *reader, struct tn__object *object,
+                             const struct tn__raw *raw)
+{
+    struct tn__half half;
+    bool tied = take_directory_move(reader, raw->cookie, &half);
+    const struct tn__half *told = remembered(reader, raw->cookie);
+    uint32_t id = tn__load(&object->first, acquire);
+
+    while (id) {
+        uint32_t next = next_of(reader, id);
+        uint32_t from = 0, child = 0;
+        if (tied)
+            from =
+                watch_of_add(reader, watches_of(reader, half.key), tn__reader_add_of(reader, id));
+        if (from)
+            child = child_of(reader, from, half.name, half.length);
+        if (child) {
+            relink(reader, from, id, child, raw, &half);
+        } else {
+            bool takes_in = tn__reader_takes_in(reader, id);
+            replace(reader, id, raw);
+            arrive(reader, id, raw, takes_in ? NULL : told);
+            tn__reader_new_directory(reader, id, raw->name, raw->name_length);
+        }
+        id = next;
+    }
+    if (tied)
+        leave_all(reader, &half);
+    reader->retry_due = true;
+}
+
+void tn__reader_directory_left(struct tn__reader *reader, uint32_t cookie)
+{
+    struct tn__half half;
+
+    if (!take_directory_move(reader, cookie, &half))
+        return;
+    leave_all(reader, &half);
+    reader->retry_due = true;
+}
+
+void tn__reader_forget_moves(struct tn__reader *reader)
+{
+    while (reader->directory_move_count) {
+        struct tn__half half = reader->directory_moves[--reader->directory_move_count];
+        leave_all(reader, &half);
+    }
+    memset(reader->file_moves, 0, sizeof(reader->file_moves));
+    memset(reader->swallows, 0, sizeof(reader->swallows));
+}

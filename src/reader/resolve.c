@@ -1,0 +1,503 @@
+/*
+ * Taking a new directory into the tree. The tree stands at the point of the
+ * stream that was committed last; an open and a scan see now. They are
+ * reconciled by rule (the facts of exact readers):
+ *
+ *   1  Open the parent where the tree has it, and check by its key that it is
+ *      the one: another directory may stand at that path by now.
+ *   2  Open the name below it, watch what was opened, list it to its end.
+ *   3  Barrier: the kernel changes a directory and queues the event under the
+ *      directory's lock. A lookup of a fresh name takes that lock, so every
+ *      change seen in 2 has queued its event. Then put a marker, and read,
+ *      without committing, up to it.
+ *   4  A record ahead about the name contradicts what was opened: nothing is
+ *      attached, that record will decide.
+ *   5  Else the directory is attached, and its contents at the present point of
+ *      the stream are announced: for each name, the first record ahead decides.
+ *      None: what the scan saw. IN_CREATE or IN_MOVED_TO: absent now, the
+ *      record will announce it. IN_DELETE or IN_MOVED_FROM: present now.
+ *
+ * Records of a directory that is watched but not attached find no object and
+ * are ignored; that loses nothing, because 5 starts from the records ahead.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <tnotify/limits.h>
+#include <unistd.h>
+
+#include "filter.h"
+#include "reader/reader.h"
+#include "reader/scan.h"
+#include "tree/crawl.h"
+#include "tree/path.h"
+
+/* What one resolve works on. */
+struct resolve {
+    uint32_t node, parent, watch; /* the directory, its parent, the parent's watch */
+    struct tn__policy *policy;    /* the parent's, referenced */
+    uint64_t parent_key;
+    char name[TN__READER_NAME];
+    size_t length;
+    int fd;
+    uint64_t key;
+    bool fresh;        /* the source did not watch it before */
+    uint32_t older;    /* the object that had the key then: on its way out */
+    bool unreachable;  /* its parent can't be opened */
+    uint64_t position; /* of the stream before the watch stood */
+};
+
+enum outcome { ATTACHED, RELINKED, ALIAS, LATER, GONE };
+
+void tn__reader_forget_parent(struct tn__reader *reader)
+{
+    if (reader->parent_fd >= 0)
+        close(reader->parent_fd);
+    reader->parent_fd = -1;
+    reader->parent_key = 0;
+}
+
+/* The directory of a watch, opened and checked; the last one stays open while there is more to
+ * resolve. */
+static int open_directory(struct tn__reader *reader, uint32_t watch_id)
+{
+    struct tn__registry *registry = reader->registry;
+
+    tn__registry_lock(registry);
+    uint32_t id = tn__load(&tn__registry_watch(registry, watch_id)->object, relaxed);
+    uint64_t key = id ? tn__registry_object(registry, id)->key : 0;
+    int fd = reader->parent_fd;
+    if (!id || fd < 0 || reader->parent_key != key) {
+        tn__reader_forget_parent(reader);
+        fd = tn__registry_open_verified_locked(registry, watch_id, 0);
+        if (fd >= 0) {
+            reader->parent_fd = fd;
+            reader->parent_key = key;
+        }
+    }
+    tn__registry_unlock(registry);
+    return fd;
+}
+
+int tn__reader_read_ahead(struct tn__reader *reader)
+{
+    struct tn__source *source = reader->registry->source;
+    uint64_t key;
+    int result = source->ops->mark(source, &key);
+
+    return result < 0 ? result : tn__stream_read_to(&reader->stream, key);
+}
+
+/* A lookup of a name that no one has used waits for whoever holds the directory's lock. */
+static int read_to_now(struct tn__reader *reader, int fd)
+{
+    char name[64];
+
+    snprintf(name, sizeof(name), ".tnotify-barrier-%ld-%llu", (long)getpid(),
+             (unsigned long long)++reader->barriers);
+    int probe = openat(fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (probe >= 0)
+        close(probe);
+    return tn__reader_read_ahead(reader);
+}
+
+int tn__reader_read_barrier(struct tn__reader *reader, uint32_t watch)
+{
+    int fd = open_directory(reader, watch);
+    int result = fd < 0 ? fd : read_to_now(reader, fd);
+
+    tn__reader_forget_parent(reader);
+    return result;
+}
+
+bool tn__reader_takes_in(struct tn__reader *reader, uint32_t watch)
+{
+    tn__rcu_read_lock();
+    const struct tn__policy *policy =
+        tn__rcu_dereference(&tn__registry_watch(reader->registry, watch)->policy);
+    bool takes_in = policy && (policy->flags & TN_WATCH_AUTO_ADD) &&
+                    !tn__load(&policy->add->spent, relaxed) &&
+                    tn__watch_is_live(tn__registry_watch(reader->registry, watch));
+    tn__rcu_read_unlock();
+    return takes_in;
+}
+
+/* Whether a directory of that name below the node is left out. */
+static bool is_pruned(struct tn__reader *reader, uint32_t watch, uint32_t node, const char *name,
+                      size_t length)
+{
+    struct tn__policy *policy = tn__watch_policy(tn__registry_watch(reader->registry, watch));
+
+    if (!policy)
+        return true;
+    struct tn_filter *filter = policy->filter ? policy->filter : reader->registry->filter;
+    bool pruned = filter && tn__reader_source_path(reader, node, name, length) &&
+                  tn__filter_prunes(filter, reader->source);
+    tn__policy_unref(policy);
+    return pruned;
+}
+
+/* The application is told that a directory stays unwatched; the rest goes on. */
+static void tell_unwatched(struct tn__reader *reader, uint32_t watch, const char *name,
+                           size_t length, int error)
+{
+    const struct tn__news news = {.mask = IN_ISDIR,
+                                  .flags = TN_EVENT_UNWATCHED,
+                                  .error = error,
+                                  .always = true,
+                                  .name = name,
+                                  .name_length = length};
+
+    tn__count(&reader->counts.unwatched);
+    tn__log(reader->registry->log, TN_LOG_WARNING, "a new directory is not watched: %s",
+            tn_strerror(error));
+    tn__reader_emit(reader, watch, &news);
+}
+
+void tn__reader_new_directory(struct tn__reader *reader, uint32_t watch_id, const char *name,
+                              size_t length)
+{
+    struct tn__registry *registry = reader->registry;
+    struct tn__watch *watch = tn__registry_watch(registry, watch_id);
+    uint32_t parent = tn__load(&watch->node, acquire);
+
+    if (!parent || length >= TN__READER_NAME || !tn__reader_takes_in(reader, watch_id) ||
+        is_pruned(reader, watch_id, parent, name, length))
+        return;
+    tn__registry_lock(registry);
+    uint32_t node = tn__node_child_rcu(&registry->tree, parent, name, length);
+    if (node && !(tn__node_flags(&registry->tree, node) & TN__NODE_UNRESOLVED)) {
+        tn__registry_unlock(registry);
+        return;
+    }
+    if (!node)
+        node = tn__node_new_locked(&registry->tree, parent, name, length);
+    else
+        reader->retry_due = true;
+    int result = node ? tn__registry_unresolved_locked(registry, node) : -ENOMEM;
+    if (node && result < 0)
+        tn__registry_detach_node_locked(registry, node);
+    tn__registry_unlock(registry);
+    if (result < 0)
+        tell_unwatched(reader, watch_id, name, length, result);
+}
+
+void tn__reader_recheck_filter(struct tn__reader *reader, uint32_t watch, uint32_t node)
+{
+    struct tn__tree *tree = &reader->registry->tree;
+    char name[TN__READER_NAME];
+    uint32_t parent = tn__load(&tn__registry_watch(reader->registry, watch)->node, acquire);
+
+    if (!parent || tn__node_parent(tree, node) != parent)
+        return;
+    size_t length = tn__node_name(tree, node, name, sizeof(name));
+    if (is_pruned(reader, watch, parent, name, length))
+        tn__reader_end_subtree(reader, node, 0);
+}
+
+static void drop_node(struct tn__reader *reader, uint32_t node)
+{
+    tn__registry_lock(reader->registry);
+    tn__registry_detach_node_locked(reader->registry, node);
+    tn__registry_unlock(reader->registry);
+}
+
+static bool begin(struct tn__reader *reader, uint32_t node, struct resolve *resolve)
+{
+    struct tn__registry *registry = reader->registry;
+
+    *resolve = (struct resolve){.node = node, .fd = -1};
+    resolve->parent = tn__node_parent(&registry->tree, node);
+    resolve->watch = resolve->parent ? tn__node_watch(&registry->tree, resolve->parent) : 0;
+    if (!resolve->watch || !tn__watch_is_live(tn__registry_watch(registry, resolve->watch)))
+        return false;
+    resolve->policy = tn__watch_policy(tn__registry_watch(registry, resolve->watch));
+    if (!resolve->policy)
+        return false;
+    resolve->length = tn__node_name(&registry->tree, node, resolve->name, sizeof(resolve->name));
+    uint32_t object = tn__load(&tn__registry_watch(registry, resolve->watch)->object, relaxed);
+    resolve->parent_key = tn__registry_object(registry, object)->key;
+    return true;
+}
+
+/* Rule 4. */
+static bool is_contradicted(struct tn__reader *reader, const struct resolve *resolve)
+{
+    struct tn__raw raw;
+
+    return tn__stream_name_ahead(&reader->stream, resolve->parent_key, resolve->name,
+                                 resolve->length, &raw) != 0;
+}
+
+/*
+ * The parent is not where the tree has it. If something moved, the records that
+ * tell it are ahead by now, and this is done again after them. If nothing is
+ * ahead, nothing will tell: the root itself was moved, or may not be entered.
+ */
+static int tells_something(void *context, const struct tn__raw *raw)
+{
+    const struct tn__registry *registry = context;
+
+    tn__rcu_read_lock();
+    bool known = tn__index_get_rcu(&registry->by_key, raw->key) != 0;
+    tn__rcu_read_unlock();
+    return known || !(raw->mask & IN_IGNORED) ? -EEXIST : 0;
+}
+
+static int not_found(struct tn__reader *reader, int error)
+{
+    struct tn__stream *stream = &reader->stream;
+    /* Ahead is nothing but markers and the ends of strangers that were opened by mistake. */
+    bool quiet = tn__stream_is_empty(stream) || stream->read == reader->quiet_read;
+    uint64_t read = stream->read;
+
+    if (error == -ENOMEM || error == -EMFILE || error == -ENFILE)
+        return error;
+    if (tn__reader_read_ahead(reader) < 0 || !quiet ||
+        tn__stream_each(stream, read, tells_something, reader->registry) < 0)
+        return -EAGAIN;
+    reader->quiet_read = stream->read;
+    return error == -ESTALE ? -ENOENT : error;
+}
+
+/* Rules 1 to 3. 0; -EAGAIN: later; -ENOENT: gone; else why it can't be watched. */
+static int observe(struct tn__reader *reader, struct resolve *resolve, struct tn__scan *scan)
+{
+    struct tn__registry *registry = reader->registry;
+    int parent = open_directory(reader, resolve->watch);
+
+    if (parent < 0) {
+        resolve->unreachable = true;
+        return not_found(reader, parent);
+    }
+    resolve->fd =
+        openat(parent, resolve->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    int result = resolve->fd < 0 ? -errno : 0;
+    resolve->position = reader->stream.read;
+    if (result == 0) {
+        uint32_t mask = tn__policy_kernel_mask(resolve->policy, false);
+        tn__registry_lock(registry);
+        result = tn__registry_place_locked(registry, resolve->fd, NULL, mask, &resolve->key,
+                                           &resolve->fresh);
+        if (result == 0 && !resolve->fresh)
+            resolve->position = reader->stream.committed; /* another watch has its records */
+        if (result == 0)
+            resolve->older = tn__index_get_rcu(&registry->by_key, resolve->key);
+        tn__registry_unlock(registry);
+    }
+    if (result == 0)
+        result = tn__scan_read(scan, resolve->fd, reader->dir_buffer);
+    bool vanished = result == -ENOENT || result == -ENOTDIR || result == -ELOOP;
+    if (result < 0 && !vanished)
+        return result;
+    if (read_to_now(reader, parent) < 0 || is_contradicted(reader, resolve))
+        return -EAGAIN;
+    return vanished ? -ENOENT : 0;
+}
+
+static bool relink_locked(struct tn__reader *reader, struct resolve *resolve, uint32_t node)
+{
+    struct tn__registry *registry = reader->registry;
+    struct tn__tree *tree = &registry->tree;
+
+    if (!node || tn__node_is_below_locked(tree, resolve->parent, node) ||
+        tn__node_move_locked(tree, node, resolve->parent, resolve->name, resolve->length) < 0)
+        return false;
+    tn__registry_detach_node_locked(registry, resolve->node);
+    return true;
+}
+
+/* A scan saw the move before the stream told it: told now, under a cookie of its own. */
+static enum outcome relink_found(struct tn__reader *reader, struct resolve *resolve, uint32_t known)
+{
+    struct tn__registry *registry = reader->registry;
+    struct tn__tree *tree = &registry->tree;
+    uint32_t node = tn__load(&tn__registry_watch(registry, known)->node, relaxed);
+    bool detached = tn__node_flags(tree, node) & TN__NODE_DETACHED;
+    uint32_t old_parent = tn__node_parent(tree, node);
+    uint32_t from = old_parent ? tn__node_watch(tree, old_parent) : 0;
+    char name[TN__READER_NAME];
+    size_t length = tn__node_name(tree, node, name, sizeof(name));
+    struct tn__news news = {.mask = IN_MOVED_FROM | IN_ISDIR,
+                            .flags = TN_EVENT_SYNTHETIC,
+                            .cookie = ++reader->own_cookie,
+                            .name = name,
+                            .name_length = length};
+
+    news.src_length = tn__reader_source_path(reader, node, NULL, 0);
+    if (!detached && !tn__reader_swallow_from(reader, resolve->policy->add, node))
+        return ALIAS;
+    tn__registry_lock(registry);
+    bool moved = relink_locked(reader, resolve, node);
+    tn__registry_unlock(registry);
+    if (!moved)
+        return LATER;
+    tn__reader_forget_paths(reader);
+    resolve->watch = known;
+    if (detached)
+        return ATTACHED;
+    tn__count(&reader->counts.moves);
+    if (from)
+        tn__reader_emit(reader, from, &news);
+    news.mask = IN_MOVED_TO | IN_ISDIR;
+    news.src_pathname = news.src_length ? reader->source : NULL;
+    news.name = resolve->name;
+    news.name_length = resolve->length;
+    tn__reader_emit(reader, tn__node_watch(tree, resolve->parent), &news);
+    return RELINKED;
+}
+
+/* Unless another thread has put a watch on the object meanwhile. */
+static bool is_still_fresh_locked(const struct tn__registry *registry,
+                                  const struct resolve *resolve)
+{
+    return resolve->key && resolve->fresh &&
+           tn__index_get_rcu(&registry->by_key, resolve->key) == resolve->older;
+}
+
+static void take_back_locked(struct tn__registry *registry, const struct resolve *resolve)
+{
+    if (is_still_fresh_locked(registry, resolve))
+        registry->source->ops->unwatch(registry->source, resolve->key);
+}
+
+/* Rule 5, the first half: the watch. alias: the add has the inode at another place too. */
+static enum outcome attach(struct tn__reader *reader, struct resolve *resolve, bool alias,
+                           int *ret_error)
+{
+    struct tn__registry *registry = reader->registry;
+    struct tn__add *add = resolve->policy->add;
+    enum outcome outcome = ATTACHED;
+
+    tn__registry_lock(registry);
+    const struct tn__attach attach = {.policy = resolve->policy,
+                                      .node = resolve->node,
+                                      .key = resolve->key,
+                                      .fresh = is_still_fresh_locked(registry, resolve),
+                                      .is_dir = true};
+    uint32_t object = tn__index_get_rcu(&registry->by_key, resolve->key);
+    uint32_t known =
+        object && !attach.fresh && !alias ? tn__registry_of_add_locked(registry, object, add) : 0;
+    bool live = tn__watch_is_live(tn__registry_watch(registry, resolve->watch));
+    /* The others were removed meanwhile: the source ends the object, and this is done again then.
+     */
+    if (object && !attach.fresh && !tn__registry_has_live_watch_locked(registry, object))
+        *ret_error = -EAGAIN;
+    else if (!known && live) {
+        *ret_error = tn__registry_attach_locked(registry, &attach, &resolve->watch);
+        if (*ret_error == 0)
+            tn__node_clear_flags_locked(&registry->tree, resolve->node, TN__NODE_UNRESOLVED);
+    }
+    if (*ret_error < 0)
+        known = 0;
+    if (!live || *ret_error < 0) {
+        take_back_locked(registry, resolve);
+        outcome = GONE;
+    }
+    tn__registry_unlock(registry);
+    return known ? relink_found(reader, resolve, known) : outcome;
+}
+
+/* Stays QUEUED, so that it is not freed under the list's hands. */
+static int retry_later(struct tn__reader *reader, uint32_t node)
+{
+    struct tn__registry *registry = reader->registry;
+
+    if (reader->retry_count == reader->retry_capacity) {
+        size_t capacity = tn__max(64, reader->retry_capacity * 2);
+        uint32_t *retry = reallocarray(reader->retry, capacity, sizeof(*retry));
+        if (!retry)
+            return -ENOMEM;
+        reader->retry = retry;
+        reader->retry_capacity = capacity;
+    }
+    reader->retry[reader->retry_count++] = node;
+    tn__registry_lock(registry);
+    tn__node_set_flags_locked(&registry->tree, node, TN__NODE_QUEUED);
+    tn__registry_unlock(registry);
+    return 0;
+}
+
+static void resolve_one(struct tn__reader *reader, uint32_t node)
+{
+    struct resolve resolve;
+    struct tn__scan scan = {0};
+    enum outcome outcome = GONE;
+    int result = 0;
+
+    if (!begin(reader, node, &resolve)) {
+        drop_node(reader, node);
+        return;
+    }
+    tn__count(&reader->counts.scans);
+    result = is_contradicted(reader, &resolve) ? -EAGAIN : observe(reader, &resolve, &scan);
+    if (result == 0)
+        outcome = attach(reader, &resolve, false, &result);
+    if (outcome == ALIAS)
+        outcome = attach(reader, &resolve, true, &result);
+    if (result == -EAGAIN || outcome == LATER) {
+        result = retry_later(reader, node);
+        outcome = result < 0 ? GONE : LATER;
+    }
+    if (outcome == LATER || outcome == GONE) {
+        tn__registry_lock(reader->registry);
+        take_back_locked(reader->registry, &resolve);
+        tn__registry_unlock(reader->registry);
+    }
+    if (outcome == ATTACHED) {
+        const struct tn__announce found = {.reader = reader,
+                                           .watch = resolve.watch,
+                                           .key = resolve.key,
+                                           .scan = &scan};
+        tn__announce(&found, resolve.position);
+    } else if (outcome == GONE) {
+        if (result < 0 && (result != -ENOENT || resolve.unreachable))
+            tell_unwatched(reader, resolve.watch, resolve.name, resolve.length, result);
+        drop_node(reader, node);
+    }
+    if (resolve.fd >= 0)
+        close(resolve.fd);
+    tn__policy_unref(resolve.policy);
+    tn__scan_done(&scan);
+}
+
+void tn__reader_resolve(struct tn__reader *reader)
+{
+    struct tn__registry *registry = reader->registry;
+
+    while (tn__reader_stop(reader) != TN__STOP_DISCARD) {
+        tn__registry_lock(registry);
+        uint32_t node = tn__registry_take_unresolved_locked(registry);
+        tn__registry_unlock(registry);
+        if (!node)
+            break;
+        resolve_one(reader, node);
+        tn__reader_end_spent(reader);
+    }
+    /* A descriptor that stays open would hold back the directory's IN_DELETE_SELF. */
+    tn__reader_forget_parent(reader);
+}
+
+void tn__reader_retry_unresolved(struct tn__reader *reader)
+{
+    struct tn__registry *registry = reader->registry;
+    size_t count_now = reader->retry_count;
+
+    reader->retry_due = false;
+    reader->retry_count = 0;
+    tn__registry_lock(registry);
+    for (size_t i = 0; i < count_now; i++) {
+        uint32_t node = reader->retry[i];
+        tn__node_clear_flags_locked(&registry->tree, node, TN__NODE_QUEUED);
+        if (tn__node_flags(&registry->tree, node) & TN__NODE_DETACHED)
+            tn__registry_prune_node_locked(registry, node);
+        else if (tn__node_flags(&registry->tree, node) & TN__NODE_UNRESOLVED &&
+                 tn__registry_unresolved_locked(registry, node) < 0)
+            reader->retry[reader->retry_count++] = node;
+    }
+    tn__registry_unlock(registry);
+}

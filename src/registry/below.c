@@ -1,0 +1,270 @@
+/*
+ * What is below the root of an add: a crawl on one of the library's threads
+ * places it, each directory as it opens it, and the events of what is placed flow
+ * at once, so the crawl and the reader work on one tree at a time. They agree
+ * like this:
+ *
+ * - Whoever comes first places a directory; the other finds it and leaves it.
+ * - The crawl names a directory's parent by descriptor, which is never used
+ *   twice: a parent that has gone is not found.
+ * - The crawl sees now, and the tree stands at an earlier point of the stream.
+ *   A change that is still to be committed will be applied to what the crawl
+ *   has attached, as to all. One that was committed before is not: so once any
+ *   directory went or moved, the crawl checks, under the lock, that what it
+ *   opened stands where the tree says.
+ * - An inode that the add has already, at another place which does not lead to
+ *   it any more, has moved: the reader is left to take it in when it gets there.
+ *
+ * A watch on an inode that another add watches sleeps until its marker is
+ * committed: what is queued before happened before it was placed.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "filter.h"
+#include "registry/add.h"
+#include "tree/crawl.h"
+#include "tree/path.h"
+
+/* What placed is told, in the caller's thread. */
+struct placed {
+    const struct tn__adding *adding;
+    const char *path;
+    tn_wd wd;
+    int error;
+};
+
+static int call_placed(void *arg)
+{
+    const struct placed *placed = arg;
+    const struct tn_watch_options *options = placed->adding->options;
+
+    return options->placed(placed->path, placed->wd, placed->error, options->data);
+}
+
+/* In the crawl's thread: path is the parent's, or the whole when name is NULL. */
+static int tell_placed(const struct tn__adding *adding, const char *path, tn_wd wd, int error)
+{
+    struct placed placed = {.adding = adding, .path = path, .wd = wd, .error = error};
+
+    return adding->options->placed ? tn__crawl_in_caller(call_placed, &placed) : 0;
+}
+
+static tn_wd wd_of_id(const struct tn__adding *adding, uint32_t id)
+{
+    return adding->add->root + (tn_wd)(uint32_t)(id - (uint32_t)adding->add->root);
+}
+
+/* The live watch that a crawl's id stands for, and its node; false: it has ended. */
+static bool find_parent_locked(const struct tn__adding *adding, uint32_t id, uint32_t *ret_node)
+{
+    struct tn__registry *registry = adding->registry;
+    uint32_t watch = tn__registry_find_rcu(registry, wd_of_id(adding, id));
+
+    if (!watch || tn__load(&adding->add->spent, acquire))
+        return false;
+    *ret_node = tn__load(&tn__registry_watch(registry, watch)->node, relaxed);
+    return *ret_node != 0;
+}
+
+/* The path of an entry below a crawl's id: malloc'ed; NULL: no memory, or the parent has gone. */
+static char *entry_path(const struct tn__adding *adding, uint32_t id, const char *name,
+                        size_t length)
+{
+    struct tn__registry *registry = adding->registry;
+    char *parent = NULL, *path = NULL;
+    uint32_t node;
+
+    tn__registry_lock(registry);
+    if (find_parent_locked(adding, id, &node))
+        tn__registry_path_dup(registry, node, &parent);
+    tn__registry_unlock(registry);
+    if (parent && length) {
+        size_t above = strlen(parent);
+        path = malloc(above + length + 2);
+        if (path)
+            tn__path_join(parent, above, name, length, path, above + length + 2);
+        free(parent);
+        return path;
+    }
+    return parent;
+}
+
+static int crawl_entry(void *context, uint32_t parent, const char *name, size_t length,
+                       unsigned char type)
+{
+    const struct tn__adding *adding = context;
+
+    if (type != DT_DIR)
+        return 0;
+    if (!adding->filter)
+        return 1;
+    char *path = entry_path(adding, parent, name, length);
+    bool pruned = !path || tn__filter_prunes(adding->filter, path);
+    free(path);
+    return pruned ? 0 : 1;
+}
+
+/* Whether the tree's place for a node leads to the inode that is open. */
+static bool stands_at(const struct tn__adding *adding, uint32_t node, const char *name, int fd)
+{
+    struct stat here, there;
+    int directory = tn__registry_open_locked(adding->registry, node, adding->add);
+
+    if (directory < 0)
+        return false;
+    int result =
+        name ? fstatat(directory, name, &there, AT_SYMLINK_NOFOLLOW) : fstat(directory, &there);
+    close(directory);
+    return result == 0 && fstat(fd, &here) == 0 && here.st_dev == there.st_dev &&
+           here.st_ino == there.st_ino;
+}
+
+static bool is_known_elsewhere(const struct tn__adding *adding, uint64_t key, int fd)
+{
+    struct tn__registry *registry = adding->registry;
+    uint32_t object = tn__index_get_rcu(&registry->by_key, key);
+    uint32_t known = object ? tn__registry_of_add_locked(registry, object, adding->add) : 0;
+
+    if (!known)
+        return false;
+    uint32_t node = tn__load(&tn__registry_watch(registry, known)->node, relaxed);
+    return !node || !stands_at(adding, node, NULL, fd);
+}
+
+/* 1: attached; 0: leave it; or why it could not be. */
+static int attach_locked(const struct tn__adding *adding, uint32_t parent, const char *name,
+                         size_t length, int fd, bool in_cwd, tn_wd *ret_wd)
+{
+    struct tn__registry *registry = adding->registry;
+    struct tn__tree *tree = &registry->tree;
+    struct tn__attach attach = {.policy = adding->policy,
+                                .marked = true,
+                                .is_dir = true,
+                                .ret_wd = ret_wd};
+    uint32_t above, id;
+
+    if (!find_parent_locked(adding, parent, &above) ||
+        tn__node_child_rcu(tree, above, name, length))
+        return 0;
+    if (tn__load(&registry->shuffles, relaxed) != adding->shuffles &&
+        !stands_at(adding, above, name, fd))
+        return 0;
+    uint32_t mask = tn__policy_kernel_mask(adding->policy, false);
+    int result = tn__registry_place_locked(registry, in_cwd ? AT_FDCWD : fd, in_cwd ? "." : NULL,
+                                           mask, &attach.key, &attach.fresh);
+    if (result < 0)
+        return result;
+    attach.node = tn__node_new_locked(tree, above, name, length);
+    if (!attach.node) {
+        result = -ENOMEM;
+    } else if (!attach.fresh && is_known_elsewhere(adding, attach.key, fd)) {
+        result = tn__registry_unresolved_locked(registry, attach.node);
+        if (result == 0) {
+            tn__registry_tell_reader(registry);
+            return 0;
+        }
+    } else {
+        result = tn__registry_attach_locked(registry, &attach, &id);
+    }
+    if (result == 0)
+        return 1;
+    if (attach.node)
+        tn__node_free_locked(tree, attach.node);
+    if (attach.fresh)
+        registry->source->ops->unwatch(registry->source, attach.key);
+    return result;
+}
+
+static bool is_fatal(int error)
+{
+    return error == -ENOSPC || error == -ENOMEM || error == -EMFILE || error == -ENFILE;
+}
+
+static bool leave_to_reader(const struct tn__adding *adding, uint32_t parent, const char *name,
+                            size_t length)
+{
+    struct tn__registry *registry = adding->registry;
+    struct tn__tree *tree = &registry->tree;
+    uint32_t above, node = 0;
+
+    tn__registry_lock(registry);
+    if (find_parent_locked(adding, parent, &above) &&
+        !tn__node_child_rcu(tree, above, name, length))
+        node = tn__node_new_locked(tree, above, name, length);
+    if (node && tn__registry_unresolved_locked(registry, node) < 0) {
+        tn__node_free_locked(tree, node);
+        node = 0;
+    }
+    tn__registry_unlock(registry);
+    tn__registry_tell_reader(registry);
+    return node != 0;
+}
+
+static int crawl_failed(void *context, uint32_t parent, const char *name, size_t length, int error)
+{
+    const struct tn__adding *adding = context;
+    struct tn__registry *registry = adding->registry;
+
+    if (is_fatal(error))
+        return error;
+    if (error == -ENOENT || error == -ENOTDIR || error == -ELOOP || error == -ESTALE)
+        return 0; /* it has gone */
+    /* The reader tries once more, tells it and counts it. */
+    if (!length || !leave_to_reader(adding, parent, name, length))
+        tn__fetch_add(&registry->unwatched, 1, relaxed);
+    if (!adding->options->placed)
+        return 0;
+    char *path = entry_path(adding, parent, name, length);
+    int result = path ? tell_placed(adding, path, -1, error) : 0;
+    free(path);
+    return result < 0 ? result : 0;
+}
+
+static int crawl_directory(void *context, uint32_t parent, const char *name, size_t length, int fd,
+                           bool in_cwd, uint32_t *ret_id)
+{
+    const struct tn__adding *adding = context;
+    struct tn__registry *registry = adding->registry;
+    tn_wd wd = 0;
+
+    if (tn__load(&registry->closed, acquire))
+        return -ESHUTDOWN;
+    tn__registry_lock(registry);
+    int result = attach_locked(adding, parent, name, length, fd, in_cwd, &wd);
+    tn__registry_unlock(registry);
+    if (result == 0)
+        return 0;
+    if (result < 0)
+        return crawl_failed(context, parent, name, length, result);
+    *ret_id = (uint32_t)wd;
+    if (!adding->options->placed)
+        return 1;
+    char *path = entry_path(adding, (uint32_t)wd, NULL, 0);
+    result = path ? tell_placed(adding, path, wd, 0) : 0;
+    free(path);
+    return result < 0 ? result : 1;
+}
+
+static const struct tn__crawl_ops crawl_ops = {.directory = crawl_directory,
+                                               .entry = crawl_entry,
+                                               .failed = crawl_failed};
+
+int tn__place_below(const struct tn__adding *adding)
+{
+    int fd;
+
+    do {
+        fd = openat(adding->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    } while (fd < 0 && errno == EINTR);
+    if (fd < 0)
+        return -errno;
+    int result = tn__crawl_run(fd, (uint32_t)adding->add->root, &crawl_ops, (void *)adding);
+    close(fd);
+    return result;
+}

@@ -1,0 +1,461 @@
+/*
+ * Updating and removing.
+ *
+ * An update gives the watch another policy; readers have the old one until
+ * they let it go. Where the kernel must be asked for more, that comes first,
+ * because it may fail; asking for less may fail without harm, since what is not
+ * wanted is not delivered.
+ *
+ * A recursive remove marks a directory before what is below it, so that the
+ * reader, which takes in nothing below a removed watch, adds nothing behind its
+ * back. It holds the lock for some watches at a time; nodes may come and go in
+ * between, so it starts from the top again each time.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include "callback.h"
+#include "notifier.h"
+#include "options.h"
+#include "registry/add.h"
+
+enum { CHUNK = 1024, RECENT_PAIRS = 8 };
+
+#define UPDATE_FIELDS (TN_UPDATE_MASK | TN_UPDATE_PROCESSOR | TN_UPDATE_FILTER | TN_UPDATE_AUTO_ADD)
+
+#define DEAD (TN__WATCH_REMOVED | TN__WATCH_ENDED)
+
+/*
+ * Policies before and after: most watches below one another share one. All are
+ * referenced until the lock is given back, because the last reference may call
+ * a user's release.
+ */
+struct pair {
+    struct tn__policy *old, *changed;
+};
+
+struct update {
+    struct tn__registry *registry;
+    uint32_t fields;
+    const struct tn_watch_options *options;
+    struct pair *pairs;
+    size_t count, capacity;
+};
+
+struct chunk {
+    struct tn__watch *watches[CHUNK];
+    tn_wd wds[CHUNK];
+    size_t count;
+};
+
+static uint32_t new_mask(const struct update *update, uint32_t old)
+{
+    const uint32_t kept = (uint32_t)(IN_ONLYDIR | IN_DONT_FOLLOW | IN_ONESHOT);
+    const uint32_t add_bit = IN_MASK_ADD;
+    uint32_t mask = update->options->mask;
+
+    if (!(update->fields & TN_UPDATE_MASK))
+        return old;
+    if (mask & add_bit)
+        return old | (mask & ~add_bit);
+    return (mask & ~kept) | (old & kept) | (mask & IN_ONESHOT);
+}
+
+static struct tn__policy *known_pair(const struct update *update, const struct tn__policy *old)
+{
+    for (size_t i = update->count; i > 0 && update->count - i < RECENT_PAIRS; i--)
+        if (update->pairs[i - 1].old == old)
+            return update->pairs[i - 1].changed;
+    return NULL;
+}
+
+static struct tn__policy *changed_policy(struct update *update, struct tn__policy *old)
+{
+    const struct tn_watch_options *options = update->options;
+    const uint32_t fields = update->fields;
+    struct tn__policy *changed = known_pair(update, old);
+
+    if (changed)
+        return changed;
+    if (update->count == update->capacity) {
+        size_t capacity = tn__max(4, update->capacity * 2);
+        struct pair *pairs = reallocarray(update->pairs, capacity, sizeof(*pairs));
+        if (!pairs)
+            return NULL;
+        update->pairs = pairs;
+        update->capacity = capacity;
+    }
+    uint32_t flags = old->flags;
+    if (fields & TN_UPDATE_AUTO_ADD)
+        flags = (flags & ~TN_WATCH_AUTO_ADD) | (options->flags & TN_WATCH_AUTO_ADD);
+    changed = tn__policy_new(old->add, new_mask(update, old->mask), flags,
+                             fields & TN_UPDATE_PROCESSOR ? options->processor : old->processor,
+                             fields & TN_UPDATE_FILTER ? options->filter : old->filter);
+    if (changed)
+        update->pairs[update->count++] =
+            (struct pair){.old = tn__policy_ref(old), .changed = changed};
+    return changed;
+}
+
+static void drop_pairs(struct update *update)
+{
+    for (size_t i = 0; i < update->count; i++) {
+        tn__policy_unref(update->pairs[i].old);
+        tn__policy_unref(update->pairs[i].changed);
+    }
+    free(update->pairs);
+}
+
+/* What all watches on the object need, with the watch's policy replaced. */
+static uint32_t needed_mask(struct tn__registry *registry, const struct tn__object *object,
+                            uint32_t changed_id, const struct tn__policy *changed)
+{
+    uint32_t mask = 0, exclude = IN_EXCL_UNLINK;
+    uint32_t id = tn__load(&object->first, acquire);
+
+    for (; id; id = tn__load(&tn__registry_watch(registry, id)->next, acquire)) {
+        struct tn__watch *watch = tn__registry_watch(registry, id);
+        const struct tn__policy *policy = tn__load(&watch->policy, acquire);
+        if (!tn__watch_is_live(watch) || !policy)
+            continue;
+        policy = id == changed_id ? changed : policy;
+        uint32_t node = tn__load(&watch->node, relaxed);
+        uint32_t own = tn__policy_kernel_mask(policy, node == policy->add->root_node);
+        exclude &= own;
+        mask |= own;
+    }
+    return (mask & ~(uint32_t)IN_EXCL_UNLINK) | exclude;
+}
+
+/* 0, or why the kernel can't be asked for more. */
+static int ask_kernel_locked(struct tn__registry *registry, uint32_t id,
+                             const struct tn__policy *changed)
+{
+    struct tn__watch *watch = tn__registry_watch(registry, id);
+    uint32_t object_id = tn__load(&watch->object, relaxed);
+
+    if (!object_id)
+        return -ENOENT;
+    struct tn__object *object = tn__registry_object(registry, object_id);
+    uint32_t mask = needed_mask(registry, object, id, changed);
+    if (mask == object->kernel_mask)
+        return 0;
+    const uint32_t exclude = IN_EXCL_UNLINK;
+    bool more = mask & ~object->kernel_mask & ~exclude || object->kernel_mask & ~mask & exclude;
+    int fd = tn__registry_open_verified_locked(registry, id, mask & ~exclude);
+    if (fd < 0) {
+        bool moved = fd == -ENOENT || fd == -ENOTDIR || fd == -ESTALE || fd == -ELOOP;
+        return more ? (moved ? -EAGAIN : fd) : 0;
+    }
+    uint64_t key;
+    int result = registry->source->ops->watch(registry->source, fd, NULL, mask, &key);
+    if (result == 0)
+        object->kernel_mask = mask;
+    close(fd);
+    return more ? result : 0;
+}
+
+/* The next watch below root whose state has none of the flags. */
+static uint32_t next_watch_locked(struct tn__registry *registry, uint32_t root, uint64_t flags,
+                                  uint32_t *node)
+{
+    while ((*node = tn__node_walk_next_locked(&registry->tree, root, *node)) != 0) {
+        uint32_t id = tn__node_watch(&registry->tree, *node);
+        if (id && !(tn__load(&tn__registry_watch(registry, id)->state, acquire) & flags))
+            return id;
+    }
+    return 0;
+}
+
+static int prepare_locked(struct update *update, uint32_t id)
+{
+    struct tn__watch *watch = tn__registry_watch(update->registry, id);
+    struct tn__policy *old = tn__load(&watch->policy, acquire);
+    struct tn__policy *changed = old ? changed_policy(update, old) : NULL;
+
+    if (!changed)
+        return old ? -ENOMEM : -ENOENT;
+    return ask_kernel_locked(update->registry, id, changed);
+}
+
+/* The pair is held, so the old policy's last reference does not go here. */
+static void swap_locked(struct update *update, struct tn__watch *watch)
+{
+    struct tn__policy *old = tn__load(&watch->policy, acquire);
+    struct tn__policy *changed = old ? changed_policy(update, old) : NULL;
+
+    if (!changed)
+        return;
+    tn__policy_ref(changed);
+    if (tn__cas(&watch->policy, &old, changed, acq_rel, relaxed))
+        tn__policy_unref(old);
+    else
+        tn__policy_unref(changed); /* it has ended just now */
+}
+
+/* Asks the kernel first, for all; then nothing can fail but memory, which is had before. */
+static int update_locked(struct update *update, uint32_t root_id)
+{
+    struct tn__registry *registry = update->registry;
+    const uint32_t root = tn__load(&tn__registry_watch(registry, root_id)->node, relaxed);
+    const bool recursive = update->fields & TN_UPDATE_RECURSIVE;
+
+    if (!root)
+        return -ENOENT;
+    for (int pass = 0; pass < 2; pass++) {
+        uint32_t node = root, id = root_id;
+        while (id) {
+            struct tn__watch *watch = tn__registry_watch(registry, id);
+            int result = pass == 0 ? prepare_locked(update, id) : 0;
+            if (result < 0 && (id == root_id || result != -ENOENT))
+                return result;
+            if (pass == 1)
+                swap_locked(update, watch);
+            id = recursive ? next_watch_locked(registry, root, DEAD, &node) : 0;
+        }
+    }
+    return 0;
+}
+
+static int update_one(struct tn__registry *registry, tn_wd wd, uint32_t fields,
+                      const struct tn_watch_options *options)
+{
+    struct update update = {.registry = registry, .fields = fields, .options = options};
+
+    if (tn__load(&registry->closed, acquire))
+        return -ESHUTDOWN;
+    tn__registry_lock(registry);
+    uint32_t id = tn__registry_find_rcu(registry, wd);
+    int result = id ? 0 : -ENOENT;
+    if (result == 0 && options->mask & IN_ONESHOT)
+        result = tn__registry_reserve_guard_locked(registry);
+    if (result == 0)
+        result = update_locked(&update, id);
+    tn__registry_unlock(registry);
+    drop_pairs(&update);
+    if (result == 0 && fields & TN_UPDATE_PROCESSOR)
+        tn__registry_note_processor(registry, options->processor);
+    return result;
+}
+
+static int check_update(const struct tn_notifier *notifier, uint32_t fields,
+                        const struct tn_watch_options *options, struct tn_watch_options *ret_own)
+{
+    int result = tn__notifier_check(notifier);
+
+    if (result == 0 &&
+        (!options || !(fields & UPDATE_FIELDS) || fields & ~(UPDATE_FIELDS | TN_UPDATE_RECURSIVE)))
+        result = -EINVAL;
+    if (result == 0)
+        result = tn__options_copy(ret_own, sizeof(*ret_own), options);
+    if (result == 0 && fields & TN_UPDATE_MASK)
+        result = tn__mask_check(ret_own->mask, IN_MASK_ADD);
+    return result;
+}
+
+int tn_watch_update(struct tn_notifier *notifier, tn_wd wd, uint32_t fields,
+                    const struct tn_watch_options *options)
+{
+    struct tn_watch_options own;
+    int result = check_update(notifier, fields, options, &own);
+
+    return result != 0 ? result : update_one(tn__notifier_registry(notifier), wd, fields, &own);
+}
+
+int tn_watch_update_list(struct tn_notifier *notifier, const tn_wd *wds, size_t count,
+                         uint32_t fields, const struct tn_watch_options *options, int *errors)
+{
+    struct tn_watch_options own;
+    int result = check_update(notifier, fields, options, &own);
+    int changed = 0;
+
+    if (result == 0 && ((count && !wds) || count > INT32_MAX))
+        result = -EINVAL;
+    if (result == 0 && tn__load(&tn__notifier_registry(notifier)->closed, acquire))
+        result = -ESHUTDOWN;
+    if (result != 0)
+        return result;
+    for (size_t i = 0; i < count; i++) {
+        int error = update_one(tn__notifier_registry(notifier), wds[i], fields, &own);
+        changed += error == 0;
+        if (errors)
+            errors[i] = error;
+    }
+    return changed;
+}
+
+static void note(struct tn__watch *watch, struct chunk *chunk)
+{
+    chunk->watches[chunk->count] = watch;
+    chunk->wds[chunk->count++] = tn__load(&watch->wd, relaxed);
+}
+
+static bool mark_locked(struct tn__registry *registry, uint32_t id, uint64_t flags,
+                        struct chunk *chunk)
+{
+    if (!tn__registry_mark_removed_locked(registry, id, flags))
+        return false;
+    note(tn__registry_watch(registry, id), chunk);
+    return true;
+}
+
+/* One that was removed before, but not quietly, may still be told its end. */
+static void kill_locked(struct tn__registry *registry, uint32_t id, uint64_t flags,
+                        struct chunk *chunk)
+{
+    struct tn__watch *watch = tn__registry_watch(registry, id);
+
+    if (mark_locked(registry, id, flags, chunk))
+        tn__registry_finish_removed_locked(registry, id);
+    else if (flags && !(tn__fetch_or(&watch->state, flags, acq_rel) & flags))
+        note(watch, chunk);
+}
+
+static void wait_quiet(struct tn__registry *registry, struct chunk *chunk, bool wait)
+{
+    for (size_t i = 0; wait && i < chunk->count; i++)
+        tn__watch_wait_quiet(chunk->watches[i], chunk->wds[i], &registry->quiet);
+    chunk->count = 0;
+}
+
+/* Removes what is below the root's node; true when all is done, or the root has gone. */
+static bool kill_below_locked(struct tn__registry *registry, uint32_t root_id, tn_wd wd,
+                              uint64_t flags, struct chunk *chunk)
+{
+    struct tn__watch *watch = tn__registry_watch(registry, root_id);
+    const uint32_t root = tn__load(&watch->wd, relaxed) == wd ? tn__load(&watch->node, relaxed) : 0;
+    uint32_t node = root, id;
+
+    while (root && chunk->count < CHUNK) {
+        id = next_watch_locked(registry, root, flags ? flags | TN__WATCH_ENDED : DEAD, &node);
+        if (!id)
+            break;
+        kill_locked(registry, id, flags, chunk);
+    }
+    return chunk->count < CHUNK;
+}
+
+/*
+ * Watches of the add that the stream has ended: their last records are still
+ * on the way, and no node leads to them. True when all are killed.
+ */
+static bool kill_ending_locked(struct tn__registry *registry, const struct tn__add *add,
+                               uint64_t flags, uint64_t *wd, struct chunk *chunk)
+{
+    uint32_t id;
+
+    while (chunk->count < CHUNK && tn__index_next_rcu(&registry->by_wd, wd, &id)) {
+        struct tn__watch *watch = tn__registry_watch(registry, id);
+        const struct tn__policy *policy = tn__load(&watch->policy, acquire);
+        if (policy && policy->add == add)
+            kill_locked(registry, id, flags, chunk);
+        ++*wd;
+    }
+    return chunk->count < CHUNK;
+}
+
+static void kill_ending(struct tn__registry *registry, struct tn__add *add, uint64_t flags,
+                        bool wait)
+{
+    struct chunk chunk = {.count = 0};
+    uint64_t wd = 0;
+    bool done = !tn__load(&add->ending, acquire);
+
+    while (!done) {
+        tn__registry_lock(registry);
+        done = kill_ending_locked(registry, add, flags, &wd, &chunk);
+        tn__registry_unlock(registry);
+        wait_quiet(registry, &chunk, wait);
+    }
+}
+
+/*
+ * The root is marked first, so that nothing is taken in below it, and finished
+ * last, so that its node stays while the lock is given back.
+ */
+int tn__registry_kill_subtree(struct tn__registry *registry, tn_wd wd, uint64_t flags, bool wait)
+{
+    struct chunk chunk = {.count = 0};
+
+    struct tn__add *add = NULL;
+
+    tn__registry_lock(registry);
+    const uint32_t id = tn__registry_find_rcu(registry, wd);
+    if (!id || !mark_locked(registry, id, flags, &chunk)) {
+        tn__registry_unlock(registry);
+        return -ENOENT;
+    }
+    struct tn__policy *policy = tn__watch_policy_rcu(tn__registry_watch(registry, id));
+    if (policy && policy->add->root == wd && flags & TN__WATCH_MUTE) {
+        add = policy->add;
+        tn__fetch_add(&add->references, 1, relaxed);
+    }
+    while (!kill_below_locked(registry, id, wd, flags, &chunk)) {
+        tn__registry_unlock(registry);
+        wait_quiet(registry, &chunk, wait);
+        tn__registry_lock(registry);
+    }
+    if (tn__load(&tn__registry_watch(registry, id)->wd, relaxed) == wd)
+        tn__registry_finish_removed_locked(registry, id);
+    tn__registry_unlock(registry);
+    tn__policy_unref(policy);
+    wait_quiet(registry, &chunk, wait);
+    if (add) {
+        kill_ending(registry, add, flags, wait);
+        tn__add_unref(add);
+    }
+    return 0;
+}
+
+static int remove_one(struct tn__registry *registry, tn_wd wd, uint32_t flags)
+{
+    const bool sync = flags & TN_REMOVE_SYNC;
+    const bool wait = sync && !tn__in_callback(registry);
+    const uint64_t kill_flags = sync ? TN__WATCH_MUTE : 0;
+    int result;
+
+    if (flags & TN_REMOVE_RECURSIVE) {
+        result = tn__registry_kill_subtree(registry, wd, kill_flags, wait);
+    } else {
+        struct chunk chunk = {.count = 0};
+        tn__registry_lock(registry);
+        uint32_t id = tn__registry_find_rcu(registry, wd);
+        if (id && mark_locked(registry, id, kill_flags, &chunk))
+            tn__registry_finish_removed_locked(registry, id);
+        tn__registry_unlock(registry);
+        result = chunk.count ? 0 : -ENOENT;
+        wait_quiet(registry, &chunk, wait);
+    }
+    return result == 0 && sync && !wait ? -EDEADLK : result;
+}
+
+int tn_watch_remove(struct tn_notifier *notifier, tn_wd wd, uint32_t flags)
+{
+    int result = tn__notifier_check(notifier);
+
+    if (result == 0 && flags & ~(TN_REMOVE_RECURSIVE | TN_REMOVE_SYNC))
+        result = -EINVAL;
+    return result < 0 ? result : remove_one(tn__notifier_registry(notifier), wd, flags);
+}
+
+int tn_watch_remove_list(struct tn_notifier *notifier, const tn_wd *wds, size_t count,
+                         uint32_t flags, int *errors)
+{
+    int result = tn__notifier_check(notifier);
+    int removed = 0;
+
+    if (result == 0 &&
+        ((count && !wds) || count > INT32_MAX || flags & ~(TN_REMOVE_RECURSIVE | TN_REMOVE_SYNC)))
+        result = -EINVAL;
+    if (result < 0)
+        return result;
+    for (size_t i = 0; i < count; i++) {
+        int error = remove_one(tn__notifier_registry(notifier), wds[i], flags);
+        removed += error == 0;
+        if (errors)
+            errors[i] = error;
+    }
+    return removed;
+}

@@ -1,0 +1,191 @@
+/*
+ * The registry: descriptor → watch, source key → object, and the trees of
+ * names; the one writer lock; and the work that other threads leave to the
+ * reader.
+ *
+ * Readers by descriptor take no lock. Writers hold write_lock over the
+ * source's call and the publication, never across a user's code, a grace
+ * period or a whole crawl.
+ */
+#ifndef TN_SRC_REGISTRY_REGISTRY_H
+#define TN_SRC_REGISTRY_REGISTRY_H
+
+#include <pthread.h>
+#include <tnotify/notifier.h>
+
+#include "log.h"
+#include "registry/index.h"
+#include "registry/store.h"
+#include "registry/watch.h"
+#include "source/source.h"
+#include "tree/node.h"
+
+struct tn__lanes;
+
+/* Why a marker was put: what the reader does when it commits it. */
+enum tn__mark_purpose {
+    TN__MARK_AWAKE = 1, /* a watch on a known object begins here */
+    TN__MARK_SETTLE,    /* a settle waits for what came before */
+    TN__MARK_IGNORE,    /* from here on events are dropped (id 1) or not (0) */
+    TN__MARK_DRAIN,     /* a stop with drain: the stream ends here */
+};
+#define TN__MARK_ID_BITS 28
+
+struct tn__ids {
+    uint32_t *items;
+    size_t count, capacity;
+};
+
+struct tn__registry {
+    struct tn__source *source;
+    struct tn__lanes *lanes;
+    const struct tn__log *log;
+    void (*wake)(void *context); /* the reader has work beside the source */
+    void *wake_context;
+    struct tn_filter *filter; /* the notifier's */
+    enum tn_order order;      /* the notifier's */
+    struct tn__park quiet;    /* synchronous removers */
+
+    pthread_mutex_t write_lock;
+    /* guarded by write_lock for writers; RCU for readers */
+    struct tn__tree tree;
+    struct tn__store watches, objects;
+    struct tn__index by_wd, by_key, markers;
+    tn_wd last_wd;
+    struct tn__ids unresolved; /* nodes that the reader must take in; the last first */
+    struct tn__ids finals;     /* watches whose end the reader must queue */
+    bool sweep;                /* and all removed ones, because that list could not grow */
+    struct tn__ids guards;     /* nodes that someone holds on to while the lock is given back */
+    size_t guards_reserved;
+    _Atomic uint32_t work;      /* changes with every entry in unresolved and finals, and sweep */
+    _Atomic uint32_t live;      /* watches that stand */
+    atomic_bool flushers;       /* a processor with a flush was given: settle must look for it */
+    _Atomic uint32_t shuffles;  /* directories that went or moved, as the reader committed it */
+    _Atomic uint64_t unwatched; /* directories that adds could not watch */
+    atomic_bool closed;         /* no add or update any more */
+
+    /* lock-free stacks of what has ended, emptied under write_lock */
+    _Atomic uint32_t ended_watches;
+    struct tn__add *_Atomic ended_adds;
+};
+
+int tn__registry_init(struct tn__registry *registry);
+/* Ends every watch that still stands, quietly; nobody else may use the registry any more. */
+void tn__registry_done(struct tn__registry *registry);
+/* Only gives memory back, in a forked child. */
+void tn__registry_free_memory(struct tn__registry *registry);
+
+void tn__registry_lock(struct tn__registry *registry);
+void tn__registry_unlock(struct tn__registry *registry);
+
+static inline struct tn__watch *tn__registry_watch(const struct tn__registry *registry, uint32_t id)
+{
+    return tn__store_get(&registry->watches, id);
+}
+
+static inline struct tn__object *tn__registry_object(const struct tn__registry *registry,
+                                                     uint32_t id)
+{
+    return tn__store_get(&registry->objects, id);
+}
+
+/* The live watch of a descriptor and its id; 0: none. */
+uint32_t tn__registry_find_rcu(const struct tn__registry *registry, tn_wd wd);
+
+/* Asks the source to watch what fd (or, AT_FDCWD, path) is, adding to what it watches already. */
+int tn__registry_place_locked(struct tn__registry *registry, int fd, const char *path,
+                              uint32_t mask, uint64_t *ret_key, bool *ret_fresh);
+
+/*
+ * Makes a watch of the policy on the object of a placed key, at a node. Not
+ * fresh and marked: asleep until a marker put now is committed, because older
+ * records of the object are not meant for it.
+ */
+struct tn__attach {
+    struct tn__policy *policy;
+    uint32_t node;
+    uint64_t key;
+    bool fresh;
+    bool marked;
+    bool is_dir;
+    tn_wd *ret_wd; /* written before the watch can be found; may be NULL */
+};
+int tn__registry_attach_locked(struct tn__registry *registry, const struct tn__attach *attach,
+                               uint32_t *ret_id);
+
+/* The watch of the add on the object; 0: none. */
+uint32_t tn__registry_of_add_locked(const struct tn__registry *registry, uint32_t object,
+                                    const struct tn__add *add);
+
+/*
+ * Removes a live watch, in two steps. After the first no call of it begins any
+ * more, and nothing is taken in below it; false: it had ended. After the second
+ * the reader queues its end.
+ */
+bool tn__registry_mark_removed_locked(struct tn__registry *registry, uint32_t id, uint64_t flags);
+void tn__registry_finish_removed_locked(struct tn__registry *registry, uint32_t id);
+bool tn__registry_has_live_watch_locked(struct tn__registry *registry, uint32_t object);
+
+/* Leaves a node to the reader to take in, or a watch to end; -ENOMEM: the node stays as it is.
+ * Another thread then tells the reader of the node. */
+int tn__registry_unresolved_locked(struct tn__registry *registry, uint32_t node);
+void tn__registry_tell_reader(struct tn__registry *registry);
+uint32_t tn__registry_take_unresolved_locked(struct tn__registry *registry);
+void tn__registry_final_locked(struct tn__registry *registry, uint32_t watch);
+
+/* Drops what markers hold that will never be committed: nobody reads any more. */
+void tn__registry_forget_markers(struct tn__registry *registry);
+
+/* Puts a marker into the stream. */
+int tn__registry_mark_locked(struct tn__registry *registry, enum tn__mark_purpose purpose,
+                             uint32_t id);
+
+/* Ends one of the watches of an add, or the bias that it holds on itself while it runs. */
+void tn__add_drop(struct tn__registry *registry, struct tn__add *add);
+
+/* Drops references of a watch; the last one ends it. Any thread, no lock needed. */
+void tn__registry_drop(struct tn__registry *registry, uint32_t id, uint64_t references);
+
+/* The source stops watching the watch's object, unless another live watch is on it. */
+void tn__registry_release_object_locked(struct tn__registry *registry, uint32_t id);
+
+/* Takes a watch off its object and its node, for good. True: the object went too, it was the last.
+ */
+bool tn__registry_unlink_locked(struct tn__registry *registry, uint32_t id);
+
+/* Gives back what has ended. */
+void tn__registry_reap_locked(struct tn__registry *registry);
+
+/* A guarded node is not freed. Guards are reserved before, so that guarding can't fail. */
+int tn__registry_reserve_guard_locked(struct tn__registry *registry);
+void tn__registry_guard_locked(struct tn__registry *registry, uint32_t node);
+void tn__registry_unguard_locked(struct tn__registry *registry, uint32_t node);
+
+/* What the node stands for is no longer there: it is not found by its name any more, and freed
+ * once its watch has ended and nothing is below it. */
+void tn__registry_detach_node_locked(struct tn__registry *registry, uint32_t node);
+
+/* Frees the node and the ones above it that nothing needs any more. */
+void tn__registry_prune_node_locked(struct tn__registry *registry, uint32_t node);
+
+/* The path of a node, from any thread: malloc'ed. */
+int tn__registry_path_dup(struct tn__registry *registry, uint32_t node, char **ret_path);
+
+/*
+ * Opens the directory of a node, O_PATH, as the tree says that it is reached
+ * now; the caller must check that what it opened is what was meant.
+ */
+int tn__registry_open_locked(struct tn__registry *registry, uint32_t node,
+                             const struct tn__add *add);
+
+/*
+ * The same for a watch's item, checked: the source says that it is the
+ * watch's object, and watches it with the mask's bits added. -ESTALE: something
+ * else stands there now.
+ */
+int tn__registry_open_verified_locked(struct tn__registry *registry, uint32_t id, uint32_t mask);
+
+/* open(2) of a path of any length, which is cut to pieces; close-on-exec. -errno. */
+int tn__registry_open_path(char *path, int flags);
+
+#endif
