@@ -130,8 +130,10 @@ void tn__notifier_finish(struct tn_notifier *notifier)
            !tn__load(&notifier->reader.drained, acquire)) {
         int result = tn__notifier_read(notifier);
         tn__notifier_process(notifier);
-        if (result < 0 && result != -ENOBUFS)
+        if (result == -EBUSY)
             break;
+        if (result < 0 && result != -ENOBUFS)
+            tn__reader_rest(&notifier->reader);
     }
     tn__notifier_process(notifier);
 }

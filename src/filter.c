@@ -8,8 +8,8 @@
  * Frozen once used.
  *
  *   F1  An add appends its rules under add_lock, if frozen is not set.
- *   F2  The first question takes add_lock and sets frozen (release).
- *   F3  Later questions see frozen (acquire), and the rules without a lock.
+ *   F2  The first use takes add_lock and sets frozen (release).
+ *   F3  Later uses see frozen (acquire), and the rules without a lock.
  *
  * F1 before F2: add_lock shows the rules to who sets frozen, and F2 to F3 hands
  * them on. F2 before F1: the add sees frozen and answers -EBUSY.
@@ -259,13 +259,23 @@ int tn_filter_load(struct tn_filter *filter, const char *file, enum tn_filter_sy
     return r;
 }
 
-static void freeze(struct tn_filter *filter)
+void tn__filter_freeze(struct tn_filter *filter)
 {
-    if (TN__LIKELY(tn__load(&filter->frozen, acquire))) /* F3 */
+    if (filter == NULL || TN__LIKELY(tn__load(&filter->frozen, acquire))) /* F3 */
         return;
     pthread_mutex_lock(&filter->add_lock);
     tn__store(&filter->frozen, true, release); /* F2 */
     pthread_mutex_unlock(&filter->add_lock);
+}
+
+static bool ask_test(const struct rule *rule, const char *path, bool is_dir)
+{
+    struct tn__callback callback;
+
+    tn__callback_enter(&callback, NULL);
+    bool excluded = rule->test(path, is_dir, rule->userdata);
+    tn__callback_leave(&callback);
+    return excluded;
 }
 
 /*
@@ -276,7 +286,7 @@ static bool matches(const struct tn_filter *filter, const struct rule *rule, con
                     bool is_dir)
 {
     if (rule->test != NULL)
-        return rule->test(path, is_dir, rule->userdata);
+        return ask_test(rule, path, is_dir);
     locale_t old = uselocale(filter->c_locale);
     int r = regexec(&rule->regex, path, 0, NULL, 0);
     uselocale(old);
@@ -305,7 +315,7 @@ static bool ask(struct tn_filter *filter, const char *path, bool is_dir, bool pr
 {
     if (filter == NULL || path == NULL)
         return false;
-    freeze(filter);
+    tn__filter_freeze(filter);
     return excludes(filter, path, is_dir, prune);
 }
 

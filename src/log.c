@@ -5,10 +5,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "callback.h"
+
 void tn__log(const struct tn__log *log, int level, const char *format, ...)
 {
     static const char cut[] = "...";
     int saved_errno = errno;
+    struct tn__callback callback;
     char message[1024];
     va_list arguments;
 
@@ -19,7 +22,10 @@ void tn__log(const struct tn__log *log, int level, const char *format, ...)
     va_end(arguments);
     if (length >= (int)sizeof(message))
         memcpy(message + sizeof(message) - sizeof(cut), cut, sizeof(cut));
-    if (length >= 0)
+    if (length >= 0) {
+        tn__callback_enter(&callback, NULL);
         log->write(level, message, log->userdata);
+        tn__callback_leave(&callback);
+    }
     errno = saved_errno;
 }

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "callback.h"
+#include "filter.h"
 #include "options.h"
 #include "registry/add.h"
 #include "stages.h"
@@ -29,7 +30,8 @@ enum {
 };
 
 static _Atomic unsigned fork_generation;
-static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
+static pthread_mutex_t fork_lock = PTHREAD_MUTEX_INITIALIZER;
+static bool forks_watched; /* guarded by fork_lock */
 
 static void after_fork_child(void)
 {
@@ -37,9 +39,16 @@ static void after_fork_child(void)
     tn__fetch_add(&fork_generation, 1, relaxed);
 }
 
-static void watch_forks(void)
+static int watch_forks(void)
 {
-    pthread_atfork(tn__rcu_before_fork, tn__rcu_after_fork_parent, after_fork_child);
+    int result = 0;
+
+    pthread_mutex_lock(&fork_lock);
+    if (!forks_watched)
+        result = -pthread_atfork(tn__rcu_before_fork, tn__rcu_after_fork_parent, after_fork_child);
+    forks_watched = result == 0;
+    pthread_mutex_unlock(&fork_lock);
+    return result;
 }
 
 int tn__notifier_check(const struct tn_notifier *notifier)
@@ -148,6 +157,7 @@ static void take_references(struct tn_notifier *notifier)
         tn_processor_ref(notifier->processor);
     if (notifier->filter)
         tn_filter_ref(notifier->filter);
+    tn__filter_freeze(notifier->filter);
     if (tn__load(&notifier->executor, relaxed))
         tn_executor_ref(tn__load(&notifier->executor, relaxed));
     tn__registry_note_processor(&notifier->registry, notifier->processor);
@@ -191,15 +201,17 @@ no_lanes:
 int tn__notifier_new_with(const struct tn_notifier_options *options, struct tn__source *source,
                           struct tn_notifier **ret_notifier)
 {
-    struct tn_notifier *notifier = calloc(1, sizeof(*notifier));
+    int result = watch_forks();
+    struct tn_notifier *notifier = result == 0 ? calloc(1, sizeof(*notifier)) : NULL;
 
     if (!notifier)
         return -ENOMEM;
-    pthread_once(&fork_once, watch_forks);
     notifier->source = source;
     notifier->poll_fd = -1;
     init_fields(notifier, options);
-    int result = init_stages(notifier, options);
+    result = tn__rcu_prepare();
+    if (result == 0)
+        result = init_stages(notifier, options);
     if (result < 0) {
         free(notifier);
         return result;
@@ -401,6 +413,7 @@ static void free_in_child(struct tn_notifier *notifier)
 
 static void *free_thread(void *arg)
 {
+    pthread_detach(pthread_self());
     join(arg);
     free_stages(arg);
     return NULL;
@@ -409,17 +422,13 @@ static void *free_thread(void *arg)
 /* Inside a callback of the notifier: what waits for that callback is another thread. */
 static void free_later(struct tn_notifier *notifier)
 {
-    pthread_attr_t attributes;
     pthread_t thread;
     sigset_t all, old;
 
-    pthread_attr_init(&attributes);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
-    int error = pthread_create(&thread, &attributes, free_thread, notifier);
+    int error = pthread_create(&thread, NULL, free_thread, notifier);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
-    pthread_attr_destroy(&attributes);
     if (error)
         tn__log(&notifier->log, TN_LOG_ERROR, "the notifier is stopped but not freed: %s",
                 tn_strerror(-error));

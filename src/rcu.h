@@ -46,8 +46,10 @@ struct tn__rcu_head {
     void (*callback)(struct tn__rcu_head *head);
 };
 
-/* Defined in registry/store.c: what the sanitizer's edges hang on, and whether a call was made. */
+/* Defined in registry/store.c: what the sanitizer's edges hang on, whether liburcu's thread was
+ * made, and whether a call was made. */
 extern char tn__rcu_edge;
+extern atomic_bool tn__rcu_prepared;
 extern atomic_bool tn__rcu_started;
 
 static inline void tn__rcu_read_lock(void)
@@ -70,9 +72,37 @@ static inline void tn__rcu_invoke(struct rcu_head *head)
     TN__TSAN_RELEASE(&tn__rcu_edge); /* to tn__rcu_barrier */
 }
 
+static inline void *tn__rcu_trial(void *unused)
+{
+    return unused;
+}
+
 /*
- * Runs the callback on liburcu's thread after a grace period; never waits. The
- * first call makes that thread, which must not take the application's signals.
+ * Makes liburcu's thread, which must not take the application's signals. Where
+ * it can't, liburcu ends the process; so another one is tried before. -EAGAIN.
+ */
+static inline int tn__rcu_prepare(void)
+{
+    sigset_t all, old;
+    pthread_t trial;
+
+    if (tn__load(&tn__rcu_prepared, acquire))
+        return 0;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    int error = pthread_create(&trial, NULL, tn__rcu_trial, NULL);
+    if (error == 0) {
+        pthread_join(trial, NULL);
+        urcu_bp_get_default_call_rcu_data();
+        tn__store(&tn__rcu_prepared, true, release);
+    }
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return -error;
+}
+
+/*
+ * Runs the callback on liburcu's thread after a grace period; never waits. In
+ * tests without a notifier the first call makes that thread.
  */
 static inline void tn__rcu_call(struct tn__rcu_head *head, void (*callback)(struct tn__rcu_head *))
 {

@@ -72,7 +72,8 @@ struct tn_event {
     void *data;
     /** The event's `IN_*` bit, with `IN_ISDIR` as the kernel reports it. */
     uint32_t mask;
-    /** Ties an `IN_MOVED_FROM` to its `IN_MOVED_TO`; 0 if there is no other half. */
+    /** Ties an `IN_MOVED_FROM` to its `IN_MOVED_TO`. 0 if there is no other half, but for the
+     *  departure of what is no directory: it is told at once, before that is known. */
     uint32_t cookie;
     /** `TN_EVENT_*`. */
     uint32_t flags;
@@ -191,6 +192,8 @@ TN_EXPORT const char *tn_mask_name(uint32_t mask);
  * @threadsafe
  * @nonblocking
  * @incallback{Allowed}
+ *
+ * @snippet mask.c info
  */
 TN_EXPORT size_t tn_mask_format(uint32_t mask, char *buffer, size_t size);
 

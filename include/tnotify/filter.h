@@ -106,6 +106,8 @@ TN_EXPORT int tn_filter_add_regex(struct tn_filter *filter, const char *pattern,
  * @threadsafe
  * @mayblock{the reading of the file}
  * @incallback{Allowed}
+ *
+ * @snippet exclude.c filter
  */
 TN_EXPORT int tn_filter_load(struct tn_filter *filter, const char *file,
                              enum tn_filter_syntax syntax);

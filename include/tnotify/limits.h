@@ -77,7 +77,7 @@ TN_EXPORT int tn_limits_get(struct tn_limits *ret_limits);
  * @param value  Its new value.
  *
  * @retval 0        Set.
- * @retval -EINVAL  No such limit, or a value that the kernel does not take.
+ * @retval -EINVAL  No such limit, 0, or a value that the kernel does not take.
  * @return Otherwise the negative errno of writing below `/proc/sys/fs/inotify`:
  *         `-EACCES`, `-EPERM` or `-EROFS` without the rights.
  *
@@ -117,6 +117,8 @@ TN_EXPORT const char *tn_strerror(int error);
  * @threadsafe
  * @mayblock{the reading of /proc, where the cause is a limit}
  * @incallback{Allowed}
+ *
+ * @snippet exclude.c error
  */
 TN_EXPORT size_t tn_error_format(int error, char *buffer, size_t size);
 

@@ -93,8 +93,9 @@ struct tn_notifier_options {
     size_t queue_bytes;
     /** What to do when that bound is reached. */
     enum tn_full when_full;
-    /** Longest nap of the reader, in microseconds, to read more at once while events stream.
-     *  0: 500. @ref TN_NEVER for no nap. A single event is never delayed. */
+    /** Longest nap of the reader, in microseconds, to read more at once while events stream; cut
+     *  to what the kernel's queue can hold meanwhile. 0: 500. @ref TN_NEVER for no nap. A single
+     *  event is never delayed. */
     uint32_t batch_delay_us;
     /** How long to wait for the second half of a move, in milliseconds, where nothing better
      *  tells that it will not come. 0: 500. @ref TN_NEVER for no wait. */
@@ -115,7 +116,8 @@ struct tn_notifier_options {
  * @brief Make a notifier.
  *
  * It has no watch and runs no thread yet. The kernel queues events from the
- * first tn_watch_add() on.
+ * first tn_watch_add() on. The first notifier of a process makes a thread that
+ * frees memory for all of them and stays.
  *
  * @param      options       Options; copied. NULL: all defaults.
  * @param[out] ret_notifier  Receives the notifier; the caller's, to be freed by
@@ -130,6 +132,7 @@ struct tn_notifier_options {
  *                  process, are used up.
  * @retval -ENFILE  The descriptors of the system are used up.
  * @retval -ENOMEM  No memory.
+ * @retval -EAGAIN  The system gives no more threads.
  * @return Otherwise the negative errno of inotify_init1(2).
  *
  * @threadsafe
@@ -182,6 +185,8 @@ TN_EXPORT struct tn_notifier *tn_notifier_free(struct tn_notifier *notifier);
  * @threadsafe
  * @mayblock{the making of the threads}
  * @incallback{Allowed}
+ *
+ * @snippet threaded.c add
  */
 TN_EXPORT int tn_notifier_start(struct tn_notifier *notifier);
 
@@ -208,6 +213,9 @@ TN_EXPORT int tn_notifier_start(struct tn_notifier *notifier);
  * @nonblocking
  * @incallback{Allowed}
  * @asyncsignalsafe
+ *
+ * @snippet threaded.c stop
+ * @snippet monitor.c signal
  */
 TN_EXPORT int tn_notifier_stop(struct tn_notifier *notifier, enum tn_finish finish);
 
@@ -229,6 +237,8 @@ TN_EXPORT int tn_notifier_stop(struct tn_notifier *notifier, enum tn_finish fini
  * @threadsafe
  * @mayblock{a stop, the processing of what is drained, and the notifier's threads}
  * @incallback{Not allowed: -EDEADLK}
+ *
+ * @snippet upload.c drain
  */
 TN_EXPORT int tn_notifier_join(struct tn_notifier *notifier);
 
@@ -254,6 +264,8 @@ TN_EXPORT int tn_notifier_join(struct tn_notifier *notifier);
  * @threadsafe
  * @mayblock{the processing of what happened, up to the timeout}
  * @incallback{Not allowed: -EDEADLK}
+ *
+ * @snippet mirror.c settle
  */
 TN_EXPORT int tn_notifier_settle(struct tn_notifier *notifier, int timeout_ms);
 
@@ -304,7 +316,7 @@ TN_EXPORT int tn_notifier_get_stats(struct tn_notifier *notifier, struct tn_stat
  *
  * @param notifier  The notifier.
  *
- * @retval -EBUSY   The notifier's own threads run.
+ * @retval -EBUSY   The notifier was started.
  * @retval -EINVAL  NULL.
  * @retval -ECHILD  In a forked child.
  * @return Otherwise the descriptor, the same while the notifier lives.
@@ -312,6 +324,9 @@ TN_EXPORT int tn_notifier_get_stats(struct tn_notifier *notifier, struct tn_stat
  * @threadsafe
  * @nonblocking
  * @incallback{Allowed}
+ *
+ * @snippet epoll.c serve
+ * @snippet epoll.c loop
  */
 TN_EXPORT int tn_notifier_fd(const struct tn_notifier *notifier);
 
@@ -326,13 +341,15 @@ TN_EXPORT int tn_notifier_fd(const struct tn_notifier *notifier);
  * @retval 0           There is not.
  * @retval -EINTR      A signal handler ran.
  * @retval -ESHUTDOWN  The notifier has been stopped.
- * @retval -EBUSY      Its own threads run.
+ * @retval -EBUSY      It was started.
  * @retval -EINVAL     NULL.
  * @retval -ECHILD     In a forked child.
  *
  * @callerthread
  * @mayblock{an event, up to the timeout}
  * @incallback{Allowed, but keep the timeout 0}
+ *
+ * @snippet monitor.c loop
  */
 TN_EXPORT int tn_notifier_check_events(struct tn_notifier *notifier, int timeout_ms);
 
@@ -346,7 +363,7 @@ TN_EXPORT int tn_notifier_check_events(struct tn_notifier *notifier, int timeout
  *
  * @retval -ENOBUFS  The memory for events in flight is used up and nothing could
  *                   be read: process first.
- * @retval -EBUSY    The notifier's own threads run.
+ * @retval -EBUSY    The notifier was started.
  * @retval -EDEADLK  Inside a processor.
  * @retval -ENOMEM   No memory.
  * @retval -EINVAL   NULL.
@@ -367,7 +384,7 @@ TN_EXPORT int tn_notifier_read_events(struct tn_notifier *notifier);
  *
  * @param notifier  The notifier.
  *
- * @retval -EBUSY    The notifier's own threads run.
+ * @retval -EBUSY    The notifier was started.
  * @retval -EDEADLK  Inside a processor.
  * @retval -EINVAL   NULL.
  * @retval -ECHILD   In a forked child.
@@ -392,7 +409,7 @@ TN_EXPORT int tn_notifier_process_events(struct tn_notifier *notifier);
  * @param userdata  Handed to `callback`.
  *
  * @retval 0         The notifier has been stopped.
- * @retval -EBUSY    Its own threads run.
+ * @retval -EBUSY    It was started.
  * @retval -EDEADLK  Inside a processor.
  * @retval -ENOMEM   No memory.
  * @retval -EINVAL   `notifier` is NULL.
@@ -402,6 +419,8 @@ TN_EXPORT int tn_notifier_process_events(struct tn_notifier *notifier);
  * @callerthread
  * @mayblock{events, and the processors}
  * @incallback{Not allowed: -EDEADLK}
+ *
+ * @snippet family.c loop
  */
 TN_EXPORT int tn_notifier_loop(struct tn_notifier *notifier,
                                int (*callback)(struct tn_notifier *notifier, void *userdata),

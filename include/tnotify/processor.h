@@ -48,6 +48,8 @@ struct tn_processor;
  *
  * The result is 0 to go on, @ref TN_STOP to end the chain, or a negative errno:
  * that one is counted (@ref tn_stats.errors) and logged, and the chain goes on.
+ *
+ * @snippet monitor.c process
  */
 typedef int (*tn_process_fn)(const struct tn_event *event, void *userdata);
 
@@ -55,6 +57,8 @@ typedef int (*tn_process_fn)(const struct tn_event *event, void *userdata);
  * @brief The functions of a processor; each may be NULL.
  *
  * Each receives the `userdata` of tn_processor_new().
+ *
+ * @snippet family.c family
  */
 struct tn_processor_ops {
     /** Size of this struct (@ref TN_PROCESSOR_OPS_INIT). */
@@ -125,6 +129,9 @@ struct tn_processor_ops {
  * @threadsafe
  * @nonblocking
  * @incallback{Allowed}
+ *
+ * @snippet watch_processor.c processors
+ * @snippet watch_processor.c release
  */
 TN_EXPORT int tn_processor_new(const struct tn_processor_ops *ops, void *userdata,
                                struct tn_processor **ret_processor);
@@ -195,6 +202,8 @@ TN_EXPORT int tn_processor_call(struct tn_processor *processor, const struct tn_
  * @threadsafe
  * @nonblocking
  * @incallback{Allowed}
+ *
+ * @snippet chain.c chain
  */
 TN_EXPORT int tn_processor_new_chain(struct tn_processor *const *processors, size_t count,
                                      struct tn_processor **ret_processor);
@@ -230,6 +239,8 @@ TN_EXPORT int tn_processor_new_print(FILE *out, struct tn_processor **ret_proces
  * @threadsafe
  * @nonblocking
  * @incallback{Allowed}
+ *
+ * @snippet statistics.c processor
  */
 TN_EXPORT int tn_processor_new_stats(struct tn_processor **ret_processor);
 
@@ -270,6 +281,8 @@ TN_EXPORT size_t tn_processor_stats_format(struct tn_processor *processor, char 
  * @threadsafe
  * @mayblock{the writing of the file}
  * @incallback{Allowed}
+ *
+ * @snippet statistics.c dump
  */
 TN_EXPORT int tn_processor_stats_dump(struct tn_processor *processor, const char *file);
 
@@ -293,6 +306,8 @@ TN_EXPORT int tn_processor_stats_dump(struct tn_processor *processor, const char
  * @threadsafe
  * @nonblocking
  * @incallback{Allowed}
+ *
+ * @snippet chain.c functions
  */
 TN_EXPORT int tn_processor_new_if(bool (*test)(const struct tn_event *event, void *userdata),
                                   void *userdata, void (*release)(void *userdata),

@@ -82,6 +82,8 @@ struct tn_stats {
  * @threadsafe
  * @nonblocking
  * @incallback{Allowed}
+ *
+ * @snippet statistics.c print
  */
 TN_EXPORT size_t tn_stats_format(const struct tn_stats *stats, char *buffer, size_t size);
 

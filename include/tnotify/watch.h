@@ -42,6 +42,12 @@ struct tn_processor;
  * last event is `IN_IGNORED`, which needs no mask bit, nor do `IN_UNMOUNT` and
  * @ref TN_EVENT_UNWATCHED.
  *
+ * **A file that is replaced.** A watch stands on a file, not on its name. Who wants
+ * to know of every new content of one file watches its directory:
+ *
+ * @snippet reload.c reload
+ * @snippet reload.c watch
+ *
  * **Overflow.** When the kernel's queue was full, events were lost. The
  * notifier's processor gets one `IN_Q_OVERFLOW` (wd -1, paths NULL), and the
  * trees are scanned again. A watch that asks for `IN_Q_OVERFLOW` gets two of its
@@ -68,8 +74,10 @@ struct tn_processor;
  *  names. Not supported yet: `-EOPNOTSUPP`. */
 #define TN_WATCH_FOLLOW_NAME 0x08u
 /** @brief Announce what is already there: as the mask asks, an `IN_CREATE` for each entry and an
- *  `IN_CLOSE_WRITE` for each regular file, all with @ref TN_EVENT_SYNTHETIC. Not supported yet:
- *  `-EOPNOTSUPP`. */
+ *  `IN_CLOSE_WRITE` for each regular file, all with @ref TN_EVENT_SYNTHETIC, directories before
+ *  what is in them, and then what happens, so that no entry is missed or told twice. For a file:
+ *  itself, with `name` NULL. Announced in the background: tn_notifier_settle() waits for it. A
+ *  directory that can't be listed ends, with @ref TN_EVENT_UNWATCHED. */
 #define TN_WATCH_EXISTING 0x10u
 
 /**
@@ -78,6 +86,11 @@ struct tn_processor;
  * Events of one domain are processed in the kernel's order, one at a time;
  * different domains run in parallel. The two halves of a move stand each in its
  * own domain; the arriving half has `src_pathname`.
+ *
+ * @snippet upload.c upload
+ * @snippet upload.c watch
+ * @snippet mirror.c apply
+ * @snippet mirror.c watch
  */
 enum tn_order {
     /** As the notifier says; @ref TN_ORDER_TREE if that says nothing either. */
@@ -233,6 +246,10 @@ struct tn_watch_info {
  * @threadsafe
  * @mayblock{the registry's writer lock, and the directory walk when recursive}
  * @incallback{Allowed}
+ *
+ * @snippet watch_processor.c watch
+ * @snippet exclude.c watch
+ * @snippet exclude.c placed
  */
 TN_EXPORT int tn_watch_add(struct tn_notifier *notifier, const char *path,
                            const struct tn_watch_options *options, tn_wd *ret_wd);
@@ -321,6 +338,8 @@ TN_EXPORT int tn_watch_add_glob(struct tn_notifier *notifier, const char *patter
  * @threadsafe
  * @mayblock{the registry's writer lock}
  * @incallback{Allowed}
+ *
+ * @snippet mask.c update
  */
 TN_EXPORT int tn_watch_update(struct tn_notifier *notifier, tn_wd wd, uint32_t fields,
                               const struct tn_watch_options *options);
@@ -373,6 +392,9 @@ TN_EXPORT int tn_watch_update_list(struct tn_notifier *notifier, const tn_wd *wd
  * @threadsafe
  * @mayblock{the registry's writer lock; with TN_REMOVE_SYNC also a call that is running elsewhere}
  * @incallback{Allowed, but with TN_REMOVE_SYNC it does not wait: -EDEADLK}
+ *
+ * @snippet threaded.c remove
+ * @snippet threaded.c remove recursively
  */
 TN_EXPORT int tn_watch_remove(struct tn_notifier *notifier, tn_wd wd, uint32_t flags);
 
@@ -478,6 +500,8 @@ TN_EXPORT int tn_watch_path_dup(struct tn_notifier *notifier, tn_wd wd, char **r
  * @threadsafe
  * @nonblocking
  * @incallback{Allowed}
+ *
+ * @snippet mask.c info
  */
 TN_EXPORT int tn_watch_get_info(struct tn_notifier *notifier, tn_wd wd,
                                 struct tn_watch_info *ret_info);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "atomic.h"
+#include "callback.h"
 #include "compiler.h"
 #include "options.h"
 
@@ -18,15 +19,17 @@ struct tn_executor {
 
 void tn_task_run(struct tn_task *task)
 {
+    if (!task)
+        return;
     struct tn__task *own = tn__container_of(task, struct tn__task, task);
-
     own->run(own);
 }
 
 void tn_task_cancel(struct tn_task *task)
 {
+    if (!task)
+        return;
     struct tn__task *own = tn__container_of(task, struct tn__task, task);
-
     own->cancel(own);
 }
 
@@ -68,6 +71,16 @@ struct tn_executor *tn_executor_ref(struct tn_executor *executor)
     return executor;
 }
 
+/* Of any notifier: whoever dropped the last reference may be in the middle of one. */
+static void call_release(const struct tn_executor *executor)
+{
+    struct tn__callback callback;
+
+    tn__callback_enter(&callback, NULL);
+    executor->ops.release(executor->userdata);
+    tn__callback_leave(&callback);
+}
+
 /*
  * In a fork's child the application's release is not called: it would stop and
  * join threads that the child does not have. The pool sees to itself.
@@ -78,7 +91,7 @@ struct tn_executor *tn_executor_unref(struct tn_executor *executor)
         return NULL;
     bool foreign = tn__executor_may_refuse(executor) && executor->process != getpid();
     if (executor->ops.release && !foreign)
-        executor->ops.release(executor->userdata);
+        call_release(executor);
     free(executor);
     return NULL;
 }

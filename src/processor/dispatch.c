@@ -235,10 +235,9 @@ size_t tn__dispatch_deliver(struct tn__dispatch *dispatch, const struct tn__reco
 bool tn__dispatch_stall(struct tn__dispatch *dispatch, struct tn__lane *lane,
                         const struct tn__record *record)
 {
-    struct tn__watch *watch = tn__registry_watch(dispatch->registry, record->watch);
-
     if (!record->watch || record->kind != TN__ENTRY_FINAL)
         return false; /* the turn's time was over */
+    struct tn__watch *watch = tn__registry_watch(dispatch->registry, record->watch);
     struct tn__policy *policy = tn__watch_policy(watch);
     bool may_stall = tn__add_spreads(policy->add);
     tn__policy_unref(policy);

@@ -3,6 +3,8 @@
  * resolve.c).
  */
 #include <dirent.h>
+#include <errno.h>
+#include <string.h>
 #include <sys/inotify.h>
 
 #include "reader/reader.h"
@@ -20,12 +22,47 @@ static int announce(void *context, const char *name, size_t length, unsigned cha
 
     tn__reader_emit(reader, found->watch, &news);
     if (is_dir) {
-        tn__reader_new_directory(reader, found->watch, name, length);
+        if (found->takes_in)
+            tn__reader_take_in(reader, found->watch, name, length);
     } else if (type == DT_REG) {
         news.mask = IN_CLOSE_WRITE;
         tn__reader_emit(reader, found->watch, &news);
     }
     return 0;
+}
+
+struct arrival {
+    const char *name;
+    size_t length;
+};
+
+static int is_arrival(void *context, const struct tn__raw *raw)
+{
+    const struct arrival *arrival = context;
+
+    return raw->mask & (IN_CREATE | IN_MOVED_TO) && raw->name_length == arrival->length &&
+                   memcmp(raw->name, arrival->name, arrival->length) == 0
+               ? -EEXIST
+               : 0;
+}
+
+/*
+ * What is there now and leaves by the record: if something else came to the
+ * name after it, that may be what the scan saw. What moves on may have been
+ * written before; of what is deleted nobody needs to know.
+ */
+static unsigned char type_now(const struct tn__announce *own, const struct tn__raw *leaving,
+                              unsigned char scanned)
+{
+    struct arrival arrival = {.name = leaving->name, .length = leaving->name_length};
+
+    if (leaving->mask & IN_ISDIR)
+        return DT_DIR;
+    if (scanned != DT_UNKNOWN && scanned != DT_DIR &&
+        tn__stream_each_ahead(&own->reader->stream, own->position, own->key, is_arrival,
+                              &arrival) == 0)
+        return scanned;
+    return leaving->mask & IN_MOVED_FROM ? DT_REG : DT_UNKNOWN;
 }
 
 /* Of an entry that the scan saw: whether it is there at the present point of the stream. */
@@ -37,10 +74,8 @@ static int announce_scanned(void *context, const char *name, size_t length, unsi
 
     if (ahead > 0 && raw.mask & (IN_CREATE | IN_MOVED_TO))
         return 0;
-    if (ahead > 0 && raw.mask & IN_ISDIR)
-        type = DT_DIR;
-    else if (ahead > 0 && type == DT_DIR)
-        type = DT_UNKNOWN;
+    if (ahead > 0)
+        type = type_now(own, &raw, type);
     return announce(context, name, length, type);
 }
 
@@ -55,15 +90,14 @@ static int announce_leaving(void *context, const struct tn__raw *raw)
                               &first) <= 0 ||
         first.name != raw->name || tn__scan_has(own->scan, raw->name))
         return 0;
-    /* What moves on may have been written before; of what is deleted nobody needs to know. */
-    unsigned char type = raw->mask & IN_MOVED_FROM ? DT_REG : DT_UNKNOWN;
-    return announce(context, raw->name, raw->name_length, raw->mask & IN_ISDIR ? DT_DIR : type);
+    return announce(context, raw->name, raw->name_length, type_now(own, raw, DT_UNKNOWN));
 }
 
-void tn__announce(const struct tn__announce *found, uint64_t position)
+void tn__announce(const struct tn__announce *found)
 {
     void *context = (void *)found;
 
     tn__scan_each(found->scan, announce_scanned, context);
-    tn__stream_each_ahead(&found->reader->stream, position, found->key, announce_leaving, context);
+    tn__stream_each_ahead(&found->reader->stream, found->position, found->key, announce_leaving,
+                          context);
 }

@@ -65,7 +65,7 @@ static void move_self(struct tn__reader *reader, struct tn__object *object,
     uint32_t id = tn__load(&object->first, acquire);
 
     tn__registry_lock(registry);
-    for (; id; id = tn__load(&tn__registry_watch(registry, id)->next, acquire)) {
+    for (; id; id = tn__registry_next_watch(registry, id)) {
         uint32_t node = tn__load(&tn__registry_watch(registry, id)->node, relaxed);
         if (node && !tn__node_parent(&registry->tree, node))
             tn__node_set_flags_locked(&registry->tree, node, TN__NODE_PATH_UNKNOWN);
@@ -81,7 +81,7 @@ static void directory_made(struct tn__reader *reader, struct tn__object *object,
     uint32_t id = tn__load(&object->first, acquire);
 
     while (id) {
-        uint32_t next = tn__load(&tn__registry_watch(reader->registry, id)->next, acquire);
+        uint32_t next = tn__registry_next_watch(reader->registry, id);
         tn__reader_emit(reader, id, news);
         tn__reader_new_directory(reader, id, raw->name, raw->name_length);
         id = next;
@@ -200,30 +200,30 @@ static void marker(struct tn__reader *reader, uint32_t value)
     case TN__MARK_DRAIN:
         tn__store(&reader->drained, true, release);
         break;
+    case TN__MARK_PLACED:
+        tn__reader_placed(reader, id);
+        break;
     }
 }
 
 /* An unknown key: look again under the lock. It is a new object, a marker, or stale. */
-static uint32_t find_again(struct tn__reader *reader, const struct tn__raw *raw)
+static uint32_t find_again(struct tn__registry *registry, const struct tn__raw *raw,
+                           uint32_t *ret_marker)
 {
-    struct tn__registry *registry = reader->registry;
-    uint32_t value = 0;
-
     tn__registry_lock(registry);
     uint32_t object = tn__index_get_rcu(&registry->by_key, raw->key);
     if (!object && (raw->mask & IN_IGNORED)) {
-        value = tn__index_get_rcu(&registry->markers, raw->key);
-        if (value)
+        *ret_marker = tn__index_get_rcu(&registry->markers, raw->key);
+        if (*ret_marker)
             tn__index_clear_locked(&registry->markers, raw->key);
     }
     tn__registry_unlock(registry);
-    if (value)
-        marker(reader, value);
     return object;
 }
 
 /* Of objects that had one key after the other, the record is the oldest's. */
-static uint32_t find_object(struct tn__reader *reader, const struct tn__raw *raw)
+static uint32_t find_object(struct tn__reader *reader, const struct tn__raw *raw,
+                            uint32_t *ret_marker)
 {
     struct tn__registry *registry = reader->registry;
 
@@ -231,7 +231,7 @@ static uint32_t find_object(struct tn__reader *reader, const struct tn__raw *raw
     uint32_t id = tn__index_get_rcu(&registry->by_key, raw->key);
     tn__rcu_read_unlock();
     if (TN__UNLIKELY(!id))
-        id = find_again(reader, raw);
+        id = find_again(registry, raw, ret_marker);
     while (id) {
         uint32_t older = tn__load(&tn__registry_object(registry, id)->older, acquire);
         if (TN__LIKELY(!older))
@@ -245,19 +245,27 @@ void tn__reader_commit(struct tn__reader *reader, const struct tn__raw *raw)
 {
     struct tn__news news = {.mask = raw->mask, .name = raw->name, .name_length = raw->name_length};
 
-    tn__count(&reader->counts.read);
-    if (raw->mask & IN_Q_OVERFLOW) {
-        overflow(reader);
+    uint32_t mark = 0;
+    uint32_t id = raw->mask & IN_Q_OVERFLOW ? 0 : find_object(reader, raw, &mark);
+
+    if (TN__UNLIKELY(mark)) {
+        marker(reader, mark);
         return;
     }
-    uint32_t id = find_object(reader, raw);
+    tn__count(&reader->counts.read);
     if (TN__UNLIKELY(!id)) {
-        if (raw->mask & IN_MOVED_TO)
+        if (raw->mask & IN_Q_OVERFLOW)
+            overflow(reader);
+        else if (raw->mask & IN_MOVED_TO)
             tn__reader_directory_left(reader, raw->cookie);
         return;
     }
     struct tn__object *object = tn__registry_object(reader->registry, id);
     bool is_dir = raw->mask & IN_ISDIR && raw->name;
+    if (TN__UNLIKELY(is_dir && raw->mask & (IN_CREATE | IN_DELETE | IN_MOVE))) {
+        tn__fetch_add(&reader->registry->shuffles, 1, relaxed);
+        tn__reader_set_aside(reader, object, raw);
+    }
     if (raw->mask & IN_IGNORED) {
         end_object(reader, id);
     } else if (raw->mask & (IN_MOVED_FROM | IN_MOVED_TO)) {

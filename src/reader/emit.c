@@ -203,7 +203,7 @@ static bool is_wanted(const struct tn__policy *policy, const struct tn__news *ne
 {
     if (news->kind == TN__ENTRY_FINAL)
         return true;
-    if (state & (TN__WATCH_REMOVED | TN__WATCH_ASLEEP | TN__WATCH_ENDED) ||
+    if (state & (TN__WATCH_REMOVED | TN__WATCH_ASLEEP | TN__WATCH_UNTOLD | TN__WATCH_ENDED) ||
         tn__load(&policy->add->spent, relaxed))
         return false;
     return news->always || (policy->mask & news->mask & IN_ALL_EVENTS);
@@ -370,7 +370,7 @@ void tn__reader_emit_all(struct tn__reader *reader, struct tn__object *object,
     uint32_t id = tn__load(&object->first, acquire);
 
     while (id) {
-        uint32_t next = tn__load(&tn__registry_watch(reader->registry, id)->next, acquire);
+        uint32_t next = tn__registry_next_watch(reader->registry, id);
         tn__reader_emit(reader, id, news);
         id = next;
     }
@@ -424,6 +424,8 @@ bool tn__reader_emit_final(struct tn__reader *reader, uint32_t id, uint32_t flag
     entry.sequence = ++reader->sequence;
     uint32_t node = tn__load(&watch->node, relaxed);
     tn__registry_lock(registry);
+    if (TN__UNLIKELY(tn__reader_is_untold(reader, id)))
+        tn__reader_tell_below_locked(reader, node);
     bool object_gone = tn__registry_unlink_locked(registry, id);
     tn__registry_unlock(registry);
     reader->paths[node % TN__READER_PATHS].node = 0;

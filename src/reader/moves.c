@@ -22,6 +22,7 @@
 #include <string.h>
 #include <sys/inotify.h>
 
+#include "array.h"
 #include "clock.h"
 #include "reader/reader.h"
 
@@ -31,11 +32,6 @@ static struct tn__news news_of(const struct tn__raw *raw)
                              .cookie = raw->cookie,
                              .name = raw->name,
                              .name_length = raw->name_length};
-}
-
-static uint32_t next_of(const struct tn__reader *reader, uint32_t watch)
-{
-    return tn__load(&tn__registry_watch(reader->registry, watch)->next, acquire);
 }
 
 /* The first watch on the object of a key; 0: none. */
@@ -52,12 +48,13 @@ static uint32_t watches_of(struct tn__reader *reader, uint64_t key)
 static uint32_t watch_of_add(struct tn__reader *reader, uint32_t first, const struct tn__add *add)
 {
     while (first && tn__reader_add_of(reader, first) != add)
-        first = next_of(reader, first);
+        first = tn__registry_next_watch(reader->registry, first);
     return first;
 }
 
 /* Under the lock: a node that an add makes and gives up again is not to be seen. */
-static uint32_t child_of(struct tn__reader *reader, uint32_t watch, const char *name, size_t length)
+uint32_t tn__reader_child(struct tn__reader *reader, uint32_t watch, const char *name,
+                          size_t length)
 {
     struct tn__registry *registry = reader->registry;
     uint32_t node = tn__load(&tn__registry_watch(registry, watch)->node, acquire);
@@ -113,12 +110,21 @@ static void set_source(struct tn__reader *reader, struct tn__news *news,
     news->src_pathname = news->src_length ? reader->source : NULL;
 }
 
+/* Whether the add was told of the departure. */
+static bool was_told(struct tn__reader *reader, const struct tn__half *half,
+                     const struct tn__add *add)
+{
+    uint32_t from = watch_of_add(reader, watches_of(reader, half->key), add);
+
+    return !from || !tn__reader_is_untold(reader, from);
+}
+
 static void arrive(struct tn__reader *reader, uint32_t watch, const struct tn__raw *raw,
                    const struct tn__half *half)
 {
     struct tn__news news = news_of(raw);
 
-    if (half)
+    if (half && was_told(reader, half, tn__reader_add_of(reader, watch)))
         set_source(reader, &news, half, tn__reader_add_of(reader, watch));
     else
         news.cookie = 0;
@@ -137,7 +143,7 @@ void tn__reader_file_move(struct tn__reader *reader, struct tn__object *object,
     const struct tn__half *half = remembered(reader, raw->cookie);
     uint32_t id = tn__load(&object->first, acquire);
     while (id) {
-        uint32_t next = next_of(reader, id);
+        uint32_t next = tn__registry_next_watch(reader->registry, id);
         arrive(reader, id, raw, half);
         id = next;
     }
@@ -167,8 +173,8 @@ static void leave_all(struct tn__reader *reader, const struct tn__half *half)
     uint32_t id = watches_of(reader, half->key);
 
     while (id) {
-        uint32_t next = next_of(reader, id);
-        uint32_t child = child_of(reader, id, half->name, half->length);
+        uint32_t next = tn__registry_next_watch(reader->registry, id);
+        uint32_t child = tn__reader_child(reader, id, half->name, half->length);
         if (child)
             leave(reader, id, child, &news);
         id = next;
@@ -220,15 +226,13 @@ static bool is_arrival_ahead(struct tn__reader *reader, uint32_t watch,
 
 static bool push_directory_move(struct tn__reader *reader, const struct tn__raw *raw)
 {
-    if (reader->directory_move_count == reader->directory_move_capacity) {
-        size_t capacity = tn__max(8, reader->directory_move_capacity * 2);
-        struct tn__half *moves = reallocarray(reader->directory_moves, capacity, sizeof(*moves));
-        if (!moves)
-            return false;
-        reader->directory_moves = moves;
-        reader->directory_move_capacity = capacity;
-    }
-    fill_half(&reader->directory_moves[reader->directory_move_count++], raw);
+    struct tn__half *moves = tn__array_room(reader->directory_moves, reader->directory_move_count,
+                                            &reader->directory_move_capacity, sizeof(*moves));
+
+    if (!moves)
+        return false;
+    reader->directory_moves = moves;
+    fill_half(&moves[reader->directory_move_count++], raw);
     return true;
 }
 
@@ -244,7 +248,7 @@ static bool is_swallowed(struct tn__reader *reader, uint32_t watch, uint32_t coo
     return false;
 }
 
-bool tn__reader_swallow_from(struct tn__reader *reader, const struct tn__add *add, uint32_t node)
+bool tn__reader_departs(struct tn__reader *reader, uint32_t node, uint32_t *ret_cookie)
 {
     struct tn__registry *registry = reader->registry;
     uint32_t parent = tn__node_parent(&registry->tree, node);
@@ -260,9 +264,14 @@ bool tn__reader_swallow_from(struct tn__reader *reader, const struct tn__add *ad
     if (tn__stream_name_ahead(&reader->stream, key, name, length, &raw) <= 0 ||
         !(raw.mask & IN_MOVED_FROM))
         return false;
-    reader->swallows[reader->swallow++ % TN__READER_FILE_MOVES] =
-        (struct tn__swallow){.cookie = raw.cookie, .add = add};
+    *ret_cookie = raw.cookie;
     return true;
+}
+
+void tn__reader_swallow_from(struct tn__reader *reader, const struct tn__add *add, uint32_t cookie)
+{
+    reader->swallows[reader->swallow++ % TN__READER_FILE_MOVES] =
+        (struct tn__swallow){.cookie = cookie, .add = add};
 }
 
 void tn__reader_directory_from(struct tn__reader *reader, struct tn__object *object,
@@ -271,14 +280,14 @@ void tn__reader_directory_from(struct tn__reader *reader, struct tn__object *obj
     const struct tn__news news = news_of(raw);
     uint32_t known = tn__load(&object->first, acquire);
 
-    while (known && !child_of(reader, known, raw->name, raw->name_length))
-        known = next_of(reader, known);
+    while (known && !tn__reader_child(reader, known, raw->name, raw->name_length))
+        known = tn__registry_next_watch(reader->registry, known);
     bool deferred = known && is_arrival_ahead(reader, known, object, raw->cookie) &&
                     push_directory_move(reader, raw);
     uint32_t id = tn__load(&object->first, acquire);
     while (id) {
-        uint32_t next = next_of(reader, id);
-        uint32_t child = child_of(reader, id, raw->name, raw->name_length);
+        uint32_t next = tn__registry_next_watch(reader->registry, id);
+        uint32_t child = tn__reader_child(reader, id, raw->name, raw->name_length);
         if (child && !deferred)
             leave(reader, id, child, &news);
         else if (!child && !is_swallowed(reader, id, raw->cookie))
@@ -312,8 +321,13 @@ static void relink(struct tn__reader *reader, uint32_t from, uint32_t to, uint32
                             .name = half->name,
                             .name_length = half->length};
     struct tn__news news = news_of(raw);
+    bool was_untold = tn__reader_is_untold(reader, from);
 
-    news.src_length = tn__reader_source_path(reader, child, NULL, 0);
+    if (was_untold)
+        news.cookie = 0;
+    else if (tn__reader_is_untold(reader, to))
+        left.cookie = 0;
+    news.src_length = was_untold ? 0 : tn__reader_source_path(reader, child, NULL, 0);
     news.src_pathname = news.src_length ? reader->source : NULL;
     tn__registry_lock(registry);
     tn__fetch_add(&registry->shuffles, 1, relaxed);
@@ -324,7 +338,10 @@ static void relink(struct tn__reader *reader, uint32_t from, uint32_t to, uint32
                      : tn__node_move_locked(tree, child, parent, raw->name, raw->name_length);
     if (result == 0 && stood && stood != child)
         tn__reader_detach_locked(reader, stood);
-    if (result == 0 && tn__node_flags(tree, child) & TN__NODE_UNRESOLVED)
+    if (result == 0 && tn__reader_is_untold(reader, to))
+        tn__reader_forget_told_locked(reader, child);
+    if (result == 0 && (tn__node_flags(tree, child) & TN__NODE_UNRESOLVED ||
+                        tn__reader_is_untold(reader, tn__node_watch(tree, child))))
         result = tn__registry_unresolved_locked(registry, child);
     tn__registry_unlock(registry);
     if (result < 0) {
@@ -342,7 +359,7 @@ static void relink(struct tn__reader *reader, uint32_t from, uint32_t to, uint32
 static void replace(struct tn__reader *reader, uint32_t watch, const struct tn__raw *raw)
 {
     struct tn__registry *registry = reader->registry;
-    uint32_t stood = child_of(reader, watch, raw->name, raw->name_length);
+    uint32_t stood = tn__reader_child(reader, watch, raw->name, raw->name_length);
 
     if (!stood)
         return;
@@ -360,13 +377,13 @@ void tn__reader_directory_to(struct tn__reader *reader, struct tn__object *objec
     uint32_t id = tn__load(&object->first, acquire);
 
     while (id) {
-        uint32_t next = next_of(reader, id);
+        uint32_t next = tn__registry_next_watch(reader->registry, id);
         uint32_t from = 0, child = 0;
         if (tied)
             from =
                 watch_of_add(reader, watches_of(reader, half.key), tn__reader_add_of(reader, id));
         if (from)
-            child = child_of(reader, from, half.name, half.length);
+            child = tn__reader_child(reader, from, half.name, half.length);
         if (child) {
             relink(reader, from, id, child, raw, &half);
         } else {

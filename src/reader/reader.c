@@ -76,7 +76,8 @@ void tn__reader_done(struct tn__reader *reader)
     free(reader->text);
     free(reader->source);
     free(reader->directory_moves);
-    free(reader->retry);
+    free(reader->retry.items);
+    free(reader->aside);
     free(reader->dir_buffer);
     if (reader->wake_fd >= 0)
         close(reader->wake_fd);
@@ -234,7 +235,7 @@ static void do_work(struct tn__reader *reader)
         queue_finals(reader);
         tn__reader_resolve(reader);
     }
-    if (TN__UNLIKELY(reader->retry_due && reader->retry_count)) {
+    if (TN__UNLIKELY(reader->retry_due && reader->retry.count)) {
         tn__reader_retry_unresolved(reader);
         tn__reader_resolve(reader);
         reader->work_seen = tn__load(&registry->work, acquire);
@@ -268,11 +269,12 @@ static bool commit_one(struct tn__reader *reader)
     return true;
 }
 
-/* Work that comes between two reads has no record that was read at a time. */
+/* Work that comes before a record has the time of that one's read; without one, now. */
 static void begin_batch(struct tn__reader *reader)
 {
-    if (tn__stream_is_empty(&reader->stream))
-        reader->read_ns = tn__now_ns();
+    uint64_t next_ns = tn__stream_next_ns(&reader->stream);
+
+    reader->read_ns = next_ns ? next_ns : tn__now_ns();
     do_work(reader);
 }
 
@@ -313,6 +315,11 @@ static void nap(struct tn__reader *reader, uint32_t delay_us)
                                    .tv_nsec = (long)(delay_us % 1000000) * 1000};
 
     ppoll(&wake, 1, &delay, NULL);
+}
+
+void tn__reader_rest(struct tn__reader *reader)
+{
+    nap(reader, ERROR_NAP_US);
 }
 
 /* Until there is something to read or to do. */
@@ -382,7 +389,7 @@ void tn__reader_run(struct tn__reader *reader)
         if (size == -EAGAIN || size == 0)
             wait_for_work(reader, &last_wake_ns);
         else if (size < 0)
-            nap(reader, ERROR_NAP_US);
+            tn__reader_rest(reader);
     }
     publish(reader);
 }
@@ -404,7 +411,8 @@ static bool has_room(struct tn__reader *reader, size_t queue_bytes)
 
 int tn__reader_step(struct tn__reader *reader, size_t queue_bytes)
 {
-    int committed = 0;
+    const uint64_t read = tn__load(&reader->counts.read, relaxed);
+    bool committed = false;
     ssize_t size = -EAGAIN;
 
     tn__reader_clear_wake(reader);
@@ -416,10 +424,12 @@ int tn__reader_step(struct tn__reader *reader, size_t queue_bytes)
         return (int)size;
     begin_batch(reader);
     while (!is_over(reader) && has_room(reader, queue_bytes) && commit_one(reader))
-        committed++;
+        committed = true;
     if (committed)
         end_batch(reader);
     publish(reader);
     end_drain(reader, size);
-    return committed || tn__stream_is_empty(&reader->stream) ? committed : -ENOBUFS;
+    if (!committed && !tn__stream_is_empty(&reader->stream))
+        return -ENOBUFS;
+    return (int)(tn__load(&reader->counts.read, relaxed) - read);
 }

@@ -108,12 +108,13 @@ struct tn__reader {
         const struct tn__add *add;
     } swallows[TN__READER_FILE_MOVES]; /* departures that a scan has told already */
     unsigned swallow;
-    uint32_t next_lane;  /* for order NONE */
-    uint32_t work_seen;  /* of registry->work */
-    uint64_t barriers;   /* fresh names */
-    uint32_t own_cookie; /* of moves that a scan told */
-    uint32_t *retry;     /* unresolved nodes that a record ahead decides */
-    size_t retry_count, retry_capacity;
+    uint32_t next_lane;   /* for order NONE */
+    uint32_t work_seen;   /* of registry->work */
+    uint64_t barriers;    /* fresh names */
+    uint32_t own_cookie;  /* of moves that a scan told */
+    struct tn__ids retry; /* unresolved nodes that a record ahead decides */
+    tn_wd *aside;         /* watches that were set aside, see young.c */
+    size_t aside_count, aside_capacity;
     bool retry_due;
     struct tn__add *spent_adds; /* one-shots that were told */
     bool markers_due;           /* they could not be put again for want of memory */
@@ -127,6 +128,7 @@ struct tn__reader {
     void *dir_buffer;
     int parent_fd; /* the last directory that was opened and verified */
     uint64_t parent_key;
+    uint64_t full_from;  /* position from which on every watch is told all that it asks for */
     uint64_t quiet_read; /* position up to which nothing ahead tells anything, see not_found */
 
     /* guarded by the registry's write_lock */
@@ -147,6 +149,8 @@ void tn__reader_run(struct tn__reader *reader);
 /* Without a thread: one read and its commits. The records committed; -EAGAIN, -ENOBUFS. */
 int tn__reader_step(struct tn__reader *reader, size_t queue_bytes);
 void tn__reader_clear_wake(struct tn__reader *reader);
+/* After a read that failed, before the next try; a wake ends it. */
+void tn__reader_rest(struct tn__reader *reader);
 bool tn__reader_has_work(const struct tn__reader *reader);
 
 /* Any thread, a signal handler too. */
@@ -200,9 +204,10 @@ void tn__reader_directory_to(struct tn__reader *reader, struct tn__object *objec
                              const struct tn__raw *raw);
 /* An arrival in a directory that no tree has: what left is gone. */
 void tn__reader_directory_left(struct tn__reader *reader, uint32_t cookie);
-/* A scan has found a node elsewhere: its departure, if it lies ahead, is not told to the add again.
- */
-bool tn__reader_swallow_from(struct tn__reader *reader, const struct tn__add *add, uint32_t node);
+/* Whether the next that the stream tells of a node is its departure. */
+bool tn__reader_departs(struct tn__reader *reader, uint32_t node, uint32_t *ret_cookie);
+/* A scan has told that departure: it is not told to the add again. */
+void tn__reader_swallow_from(struct tn__reader *reader, const struct tn__add *add, uint32_t cookie);
 void tn__reader_forget_moves(struct tn__reader *reader);
 
 /* resolve.c: takes in the directories that are known by name only. */
@@ -215,9 +220,41 @@ void tn__reader_recheck_filter(struct tn__reader *reader, uint32_t watch, uint32
 /* A directory that came to be in a watch's directory, committed. */
 void tn__reader_new_directory(struct tn__reader *reader, uint32_t watch, const char *name,
                               size_t length);
+/* The same, whether or not the watch takes in new ones. */
+void tn__reader_take_in(struct tn__reader *reader, uint32_t watch, const char *name, size_t length);
+/* Later, when more was committed; the node stays until then. 0 or -ENOMEM. */
+int tn__reader_retry_later(struct tn__reader *reader, uint32_t node);
+
+/* young.c: a record about the name of a directory that an add which still runs has placed. */
+void tn__reader_set_aside(struct tn__reader *reader, struct tn__object *object,
+                          const struct tn__raw *raw);
+/* The marker of an add that has placed all. */
+void tn__reader_placed(struct tn__reader *reader, uint32_t id);
+
+/* existing.c: watches that stand, and whose contents are still to be announced. */
+bool tn__reader_is_untold(const struct tn__reader *reader, uint32_t watch);
+void tn__reader_set_told(struct tn__reader *reader, uint32_t watch);
+/* Announces the contents of a node that has a watch. */
+void tn__reader_tell_existing(struct tn__reader *reader, uint32_t node);
+/* What is below a node came to where nothing is told yet: it is told again, in its turn. */
+void tn__reader_forget_told_locked(struct tn__reader *reader, uint32_t node);
+/* An untold watch ends: what is below it is told by itself. */
+void tn__reader_tell_below_locked(struct tn__reader *reader, uint32_t node);
+
+/* barrier.c: the directory of a watch, opened where the tree has it, and checked. It stays open
+ * until tn__reader_forget_parent. */
+int tn__reader_open_directory(struct tn__reader *reader, uint32_t watch);
+/* Reads ahead until all is read that happened in the open directory before now. */
+int tn__reader_read_to_now(struct tn__reader *reader, int fd);
+/* What it means that a watch's item can't be opened there. -EAGAIN: records tell why; else the
+ * error. */
+int tn__reader_not_found(struct tn__reader *reader, uint32_t watch, int error);
 /* Reads ahead until all is read that happened in the watch's directory before now. 0; -errno: it
  * can't be opened where the tree has it, or records were lost. */
 int tn__reader_read_barrier(struct tn__reader *reader, uint32_t watch);
+/* The node of that name in a watch's directory; 0: none. */
+uint32_t tn__reader_child(struct tn__reader *reader, uint32_t watch, const char *name,
+                          size_t length);
 /* Reads ahead until all is read that was queued before now. 0, or -errno. */
 int tn__reader_read_ahead(struct tn__reader *reader);
 void tn__reader_forget_parent(struct tn__reader *reader);

@@ -16,6 +16,9 @@
  *      the stream are announced: for each name, the first record ahead decides.
  *      None: what the scan saw. IN_CREATE or IN_MOVED_TO: absent now, the
  *      record will announce it. IN_DELETE or IN_MOVED_FROM: present now.
+ *   6  Where another add watched it already, and asked for less, the records up
+ *      to here do not tell all: the contents are announced once these have been
+ *      committed (existing.c).
  *
  * Records of a directory that is watched but not attached find no object and
  * are ignored; that loses nothing, because 5 starts from the records ahead.
@@ -23,9 +26,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/inotify.h>
 #include <tnotify/limits.h>
 #include <unistd.h>
@@ -44,84 +45,25 @@ struct resolve {
     char name[TN__READER_NAME];
     size_t length;
     int fd;
-    uint64_t key;
-    bool fresh;        /* the source did not watch it before */
+    struct tn__placed placed;
     uint32_t older;    /* the object that had the key then: on its way out */
     bool unreachable;  /* its parent can't be opened */
     uint64_t position; /* of the stream before the watch stood */
 };
 
-enum outcome { ATTACHED, RELINKED, ALIAS, LATER, GONE };
-
-void tn__reader_forget_parent(struct tn__reader *reader)
-{
-    if (reader->parent_fd >= 0)
-        close(reader->parent_fd);
-    reader->parent_fd = -1;
-    reader->parent_key = 0;
-}
-
-/* The directory of a watch, opened and checked; the last one stays open while there is more to
- * resolve. */
-static int open_directory(struct tn__reader *reader, uint32_t watch_id)
-{
-    struct tn__registry *registry = reader->registry;
-
-    tn__registry_lock(registry);
-    uint32_t id = tn__load(&tn__registry_watch(registry, watch_id)->object, relaxed);
-    uint64_t key = id ? tn__registry_object(registry, id)->key : 0;
-    int fd = reader->parent_fd;
-    if (!id || fd < 0 || reader->parent_key != key) {
-        tn__reader_forget_parent(reader);
-        fd = tn__registry_open_verified_locked(registry, watch_id, 0);
-        if (fd >= 0) {
-            reader->parent_fd = fd;
-            reader->parent_key = key;
-        }
-    }
-    tn__registry_unlock(registry);
-    return fd;
-}
-
-int tn__reader_read_ahead(struct tn__reader *reader)
-{
-    struct tn__source *source = reader->registry->source;
-    uint64_t key;
-    int result = source->ops->mark(source, &key);
-
-    return result < 0 ? result : tn__stream_read_to(&reader->stream, key);
-}
-
-/* A lookup of a name that no one has used waits for whoever holds the directory's lock. */
-static int read_to_now(struct tn__reader *reader, int fd)
-{
-    char name[64];
-
-    snprintf(name, sizeof(name), ".tnotify-barrier-%ld-%llu", (long)getpid(),
-             (unsigned long long)++reader->barriers);
-    int probe = openat(fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-    if (probe >= 0)
-        close(probe);
-    return tn__reader_read_ahead(reader);
-}
-
-int tn__reader_read_barrier(struct tn__reader *reader, uint32_t watch)
-{
-    int fd = open_directory(reader, watch);
-    int result = fd < 0 ? fd : read_to_now(reader, fd);
-
-    tn__reader_forget_parent(reader);
-    return result;
-}
+enum outcome { ATTACHED, WIDENED, RELINKED, ALIAS, LATER, GONE };
 
 bool tn__reader_takes_in(struct tn__reader *reader, uint32_t watch)
 {
     tn__rcu_read_lock();
     const struct tn__policy *policy =
         tn__rcu_dereference(&tn__registry_watch(reader->registry, watch)->policy);
-    bool takes_in = policy && (policy->flags & TN_WATCH_AUTO_ADD) &&
-                    !tn__load(&policy->add->spent, relaxed) &&
-                    tn__watch_is_live(tn__registry_watch(reader->registry, watch));
+    const uint32_t asked = policy && tn__load(&policy->add->young, acquire)
+                               ? TN_WATCH_AUTO_ADD | TN_WATCH_RECURSIVE
+                               : TN_WATCH_AUTO_ADD;
+    bool takes_in = policy && (policy->flags & asked) && !tn__load(&policy->add->spent, relaxed) &&
+                    tn__watch_is_live(tn__registry_watch(reader->registry, watch)) &&
+                    !tn__reader_is_untold(reader, watch);
     tn__rcu_read_unlock();
     return takes_in;
 }
@@ -158,19 +100,26 @@ static void tell_unwatched(struct tn__reader *reader, uint32_t watch, const char
     tn__reader_emit(reader, watch, &news);
 }
 
-void tn__reader_new_directory(struct tn__reader *reader, uint32_t watch_id, const char *name,
+void tn__reader_new_directory(struct tn__reader *reader, uint32_t watch, const char *name,
                               size_t length)
+{
+    if (tn__reader_takes_in(reader, watch))
+        tn__reader_take_in(reader, watch, name, length);
+}
+
+void tn__reader_take_in(struct tn__reader *reader, uint32_t watch_id, const char *name,
+                        size_t length)
 {
     struct tn__registry *registry = reader->registry;
     struct tn__watch *watch = tn__registry_watch(registry, watch_id);
     uint32_t parent = tn__load(&watch->node, acquire);
 
-    if (!parent || length >= TN__READER_NAME || !tn__reader_takes_in(reader, watch_id) ||
-        is_pruned(reader, watch_id, parent, name, length))
+    if (!parent || length >= TN__READER_NAME || is_pruned(reader, watch_id, parent, name, length))
         return;
     tn__registry_lock(registry);
     uint32_t node = tn__node_child_rcu(&registry->tree, parent, name, length);
-    if (node && !(tn__node_flags(&registry->tree, node) & TN__NODE_UNRESOLVED)) {
+    if (node && !(tn__node_flags(&registry->tree, node) & TN__NODE_UNRESOLVED) &&
+        !tn__reader_is_untold(reader, tn__node_watch(&registry->tree, node))) {
         tn__registry_unlock(registry);
         return;
     }
@@ -213,7 +162,8 @@ static bool begin(struct tn__reader *reader, uint32_t node, struct resolve *reso
     *resolve = (struct resolve){.node = node, .fd = -1};
     resolve->parent = tn__node_parent(&registry->tree, node);
     resolve->watch = resolve->parent ? tn__node_watch(&registry->tree, resolve->parent) : 0;
-    if (!resolve->watch || !tn__watch_is_live(tn__registry_watch(registry, resolve->watch)))
+    if (!resolve->watch || !tn__watch_is_live(tn__registry_watch(registry, resolve->watch)) ||
+        tn__reader_is_untold(reader, resolve->watch))
         return false;
     resolve->policy = tn__watch_policy(tn__registry_watch(registry, resolve->watch));
     if (!resolve->policy)
@@ -233,46 +183,15 @@ static bool is_contradicted(struct tn__reader *reader, const struct resolve *res
                                  resolve->length, &raw) != 0;
 }
 
-/*
- * The parent is not where the tree has it. If something moved, the records that
- * tell it are ahead by now, and this is done again after them. If nothing is
- * ahead, nothing will tell: the root itself was moved, or may not be entered.
- */
-static int tells_something(void *context, const struct tn__raw *raw)
-{
-    const struct tn__registry *registry = context;
-
-    tn__rcu_read_lock();
-    bool known = tn__index_get_rcu(&registry->by_key, raw->key) != 0;
-    tn__rcu_read_unlock();
-    return known || !(raw->mask & IN_IGNORED) ? -EEXIST : 0;
-}
-
-static int not_found(struct tn__reader *reader, int error)
-{
-    struct tn__stream *stream = &reader->stream;
-    /* Ahead is nothing but markers and the ends of strangers that were opened by mistake. */
-    bool quiet = tn__stream_is_empty(stream) || stream->read == reader->quiet_read;
-    uint64_t read = stream->read;
-
-    if (error == -ENOMEM || error == -EMFILE || error == -ENFILE)
-        return error;
-    if (tn__reader_read_ahead(reader) < 0 || !quiet ||
-        tn__stream_each(stream, read, tells_something, reader->registry) < 0)
-        return -EAGAIN;
-    reader->quiet_read = stream->read;
-    return error == -ESTALE ? -ENOENT : error;
-}
-
 /* Rules 1 to 3. 0; -EAGAIN: later; -ENOENT: gone; else why it can't be watched. */
 static int observe(struct tn__reader *reader, struct resolve *resolve, struct tn__scan *scan)
 {
     struct tn__registry *registry = reader->registry;
-    int parent = open_directory(reader, resolve->watch);
+    int parent = tn__reader_open_directory(reader, resolve->watch);
 
     if (parent < 0) {
         resolve->unreachable = true;
-        return not_found(reader, parent);
+        return tn__reader_not_found(reader, resolve->watch, parent);
     }
     resolve->fd =
         openat(parent, resolve->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -281,12 +200,11 @@ static int observe(struct tn__reader *reader, struct resolve *resolve, struct tn
     if (result == 0) {
         uint32_t mask = tn__policy_kernel_mask(resolve->policy, false);
         tn__registry_lock(registry);
-        result = tn__registry_place_locked(registry, resolve->fd, NULL, mask, &resolve->key,
-                                           &resolve->fresh);
-        if (result == 0 && !resolve->fresh)
+        result = tn__registry_place_locked(registry, resolve->fd, NULL, mask, &resolve->placed);
+        if (result == 0 && !resolve->placed.fresh)
             resolve->position = reader->stream.committed; /* another watch has its records */
         if (result == 0)
-            resolve->older = tn__index_get_rcu(&registry->by_key, resolve->key);
+            resolve->older = tn__index_get_rcu(&registry->by_key, resolve->placed.key);
         tn__registry_unlock(registry);
     }
     if (result == 0)
@@ -294,7 +212,7 @@ static int observe(struct tn__reader *reader, struct resolve *resolve, struct tn
     bool vanished = result == -ENOENT || result == -ENOTDIR || result == -ELOOP;
     if (result < 0 && !vanished)
         return result;
-    if (read_to_now(reader, parent) < 0 || is_contradicted(reader, resolve))
+    if (tn__reader_read_to_now(reader, parent) < 0 || is_contradicted(reader, resolve))
         return -EAGAIN;
     return vanished ? -ENOENT : 0;
 }
@@ -320,6 +238,8 @@ static enum outcome relink_found(struct tn__reader *reader, struct resolve *reso
     bool detached = tn__node_flags(tree, node) & TN__NODE_DETACHED;
     uint32_t old_parent = tn__node_parent(tree, node);
     uint32_t from = old_parent ? tn__node_watch(tree, old_parent) : 0;
+    bool untold = tn__reader_is_untold(reader, from);
+    uint32_t cookie;
     char name[TN__READER_NAME];
     size_t length = tn__node_name(tree, node, name, sizeof(name));
     struct tn__news news = {.mask = IN_MOVED_FROM | IN_ISDIR,
@@ -329,16 +249,19 @@ static enum outcome relink_found(struct tn__reader *reader, struct resolve *reso
                             .name_length = length};
 
     news.src_length = tn__reader_source_path(reader, node, NULL, 0);
-    if (!detached && !tn__reader_swallow_from(reader, resolve->policy->add, node))
+    if (!detached && !tn__reader_departs(reader, node, &cookie))
         return ALIAS;
+    if (!detached && !untold)
+        tn__reader_swallow_from(reader, resolve->policy->add, cookie);
     tn__registry_lock(registry);
     bool moved = relink_locked(reader, resolve, node);
     tn__registry_unlock(registry);
     if (!moved)
         return LATER;
     tn__reader_forget_paths(reader);
+    tn__fetch_and(&tn__registry_watch(registry, known)->state, ~TN__WATCH_YOUNG, acq_rel);
     resolve->watch = known;
-    if (detached)
+    if (detached || untold)
         return ATTACHED;
     tn__count(&reader->counts.moves);
     if (from)
@@ -355,14 +278,14 @@ static enum outcome relink_found(struct tn__reader *reader, struct resolve *reso
 static bool is_still_fresh_locked(const struct tn__registry *registry,
                                   const struct resolve *resolve)
 {
-    return resolve->key && resolve->fresh &&
-           tn__index_get_rcu(&registry->by_key, resolve->key) == resolve->older;
+    return resolve->placed.key && resolve->placed.fresh &&
+           tn__index_get_rcu(&registry->by_key, resolve->placed.key) == resolve->older;
 }
 
 static void take_back_locked(struct tn__registry *registry, const struct resolve *resolve)
 {
     if (is_still_fresh_locked(registry, resolve))
-        registry->source->ops->unwatch(registry->source, resolve->key);
+        registry->source->ops->unwatch(registry->source, resolve->placed.key);
 }
 
 /* Rule 5, the first half: the watch. alias: the add has the inode at another place too. */
@@ -376,21 +299,25 @@ static enum outcome attach(struct tn__reader *reader, struct resolve *resolve, b
     tn__registry_lock(registry);
     const struct tn__attach attach = {.policy = resolve->policy,
                                       .node = resolve->node,
-                                      .key = resolve->key,
-                                      .fresh = is_still_fresh_locked(registry, resolve),
+                                      .placed = {.key = resolve->placed.key,
+                                                 .fresh = is_still_fresh_locked(registry, resolve)},
+                                      .untold = resolve->placed.widened,
                                       .is_dir = true};
-    uint32_t object = tn__index_get_rcu(&registry->by_key, resolve->key);
-    uint32_t known =
-        object && !attach.fresh && !alias ? tn__registry_of_add_locked(registry, object, add) : 0;
+    uint32_t object = tn__index_get_rcu(&registry->by_key, resolve->placed.key);
+    uint32_t known = object && !attach.placed.fresh && !alias
+                         ? tn__registry_of_add_locked(registry, object, add)
+                         : 0;
     bool live = tn__watch_is_live(tn__registry_watch(registry, resolve->watch));
     /* The others were removed meanwhile: the source ends the object, and this is done again then.
      */
-    if (object && !attach.fresh && !tn__registry_has_live_watch_locked(registry, object))
+    if (object && !attach.placed.fresh && !tn__registry_has_live_watch_locked(registry, object))
         *ret_error = -EAGAIN;
     else if (!known && live) {
         *ret_error = tn__registry_attach_locked(registry, &attach, &resolve->watch);
         if (*ret_error == 0)
             tn__node_clear_flags_locked(&registry->tree, resolve->node, TN__NODE_UNRESOLVED);
+        if (*ret_error == 0 && attach.untold)
+            outcome = WIDENED;
     }
     if (*ret_error < 0)
         known = 0;
@@ -402,22 +329,14 @@ static enum outcome attach(struct tn__reader *reader, struct resolve *resolve, b
     return known ? relink_found(reader, resolve, known) : outcome;
 }
 
-/* Stays QUEUED, so that it is not freed under the list's hands. */
-static int retry_later(struct tn__reader *reader, uint32_t node)
+int tn__reader_retry_later(struct tn__reader *reader, uint32_t node)
 {
     struct tn__registry *registry = reader->registry;
 
-    if (reader->retry_count == reader->retry_capacity) {
-        size_t capacity = tn__max(64, reader->retry_capacity * 2);
-        uint32_t *retry = reallocarray(reader->retry, capacity, sizeof(*retry));
-        if (!retry)
-            return -ENOMEM;
-        reader->retry = retry;
-        reader->retry_capacity = capacity;
-    }
-    reader->retry[reader->retry_count++] = node;
+    if (!tn__ids_append(&reader->retry, node))
+        return -ENOMEM;
     tn__registry_lock(registry);
-    tn__node_set_flags_locked(&registry->tree, node, TN__NODE_QUEUED);
+    tn__node_set_flags_locked(&registry->tree, node, TN__NODE_UNRESOLVED | TN__NODE_QUEUED);
     tn__registry_unlock(registry);
     return 0;
 }
@@ -429,6 +348,10 @@ static void resolve_one(struct tn__reader *reader, uint32_t node)
     enum outcome outcome = GONE;
     int result = 0;
 
+    if (tn__node_watch(&reader->registry->tree, node)) {
+        tn__reader_tell_existing(reader, node);
+        return;
+    }
     if (!begin(reader, node, &resolve)) {
         drop_node(reader, node);
         return;
@@ -440,8 +363,12 @@ static void resolve_one(struct tn__reader *reader, uint32_t node)
     if (outcome == ALIAS)
         outcome = attach(reader, &resolve, true, &result);
     if (result == -EAGAIN || outcome == LATER) {
-        result = retry_later(reader, node);
+        result = tn__reader_retry_later(reader, node);
         outcome = result < 0 ? GONE : LATER;
+    }
+    if (outcome == WIDENED) {
+        reader->full_from = reader->stream.read;
+        outcome = tn__reader_retry_later(reader, node) == 0 ? WIDENED : ATTACHED;
     }
     if (outcome == LATER || outcome == GONE) {
         tn__registry_lock(reader->registry);
@@ -449,11 +376,14 @@ static void resolve_one(struct tn__reader *reader, uint32_t node)
         tn__registry_unlock(reader->registry);
     }
     if (outcome == ATTACHED) {
+        tn__reader_set_told(reader, resolve.watch);
         const struct tn__announce found = {.reader = reader,
                                            .watch = resolve.watch,
-                                           .key = resolve.key,
-                                           .scan = &scan};
-        tn__announce(&found, resolve.position);
+                                           .key = resolve.placed.key,
+                                           .position = resolve.position,
+                                           .scan = &scan,
+                                           .takes_in = tn__reader_takes_in(reader, resolve.watch)};
+        tn__announce(&found);
     } else if (outcome == GONE) {
         if (result < 0 && (result != -ENOENT || resolve.unreachable))
             tell_unwatched(reader, resolve.watch, resolve.name, resolve.length, result);
@@ -485,19 +415,20 @@ void tn__reader_resolve(struct tn__reader *reader)
 void tn__reader_retry_unresolved(struct tn__reader *reader)
 {
     struct tn__registry *registry = reader->registry;
-    size_t count_now = reader->retry_count;
+    struct tn__ids *retry = &reader->retry;
+    size_t count_now = retry->count;
 
     reader->retry_due = false;
-    reader->retry_count = 0;
+    retry->count = 0;
     tn__registry_lock(registry);
     for (size_t i = 0; i < count_now; i++) {
-        uint32_t node = reader->retry[i];
+        uint32_t node = retry->items[i];
         tn__node_clear_flags_locked(&registry->tree, node, TN__NODE_QUEUED);
         if (tn__node_flags(&registry->tree, node) & TN__NODE_DETACHED)
             tn__registry_prune_node_locked(registry, node);
         else if (tn__node_flags(&registry->tree, node) & TN__NODE_UNRESOLVED &&
                  tn__registry_unresolved_locked(registry, node) < 0)
-            reader->retry[reader->retry_count++] = node;
+            retry->items[retry->count++] = node;
     }
     tn__registry_unlock(registry);
 }

@@ -22,7 +22,9 @@ struct tn__announce {
     struct tn__reader *reader;
     uint32_t watch;
     uint64_t key;
+    uint64_t position; /* of the stream before the source watched it */
     struct tn__scan *scan;
+    bool takes_in; /* its directories too */
 };
 
 /* Lists to the end; the buffer is TN__DIR_BUFFER. 0 or -errno, and then what was read stays. */
@@ -33,7 +35,7 @@ int tn__scan_each(const struct tn__scan *scan,
 bool tn__scan_has(struct tn__scan *scan, const char *name);
 void tn__scan_done(struct tn__scan *scan);
 
-/* announce.c: tells what is there, from the scan and the records ahead from a position on. */
-void tn__announce(const struct tn__announce *found, uint64_t position);
+/* announce.c: tells what is there, from the scan and the records ahead from the position on. */
+void tn__announce(const struct tn__announce *found);
 
 #endif

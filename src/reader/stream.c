@@ -159,6 +159,23 @@ bool tn__stream_next(struct tn__stream *stream, struct tn__raw *ret_raw, uint64_
     return false;
 }
 
+uint64_t tn__stream_next_ns(const struct tn__stream *stream)
+{
+    const struct tn__stream_block *block = stream->head;
+    size_t offset = stream->offset;
+    unsigned read = 0;
+
+    if (tn__stream_is_empty(stream))
+        return 0;
+    if (offset == block->size) {
+        block = block->next;
+        offset = 0;
+    }
+    while (block->ends[read] <= offset)
+        read++;
+    return block->read_ns[read];
+}
+
 /* Whether the record tells that the marker was read, or will not come. */
 static bool ends_wait(const struct tn__raw *raw, uint64_t key, int *result)
 {

@@ -51,6 +51,9 @@ ssize_t tn__stream_read(struct tn__stream *stream);
 /* Commits the next record: false when none is left. The name stays valid until the next commit. */
 bool tn__stream_next(struct tn__stream *stream, struct tn__raw *ret_raw, uint64_t *ret_read_ns);
 
+/* When the next record was read; 0: none is left. */
+uint64_t tn__stream_next_ns(const struct tn__stream *stream);
+
 static inline bool tn__stream_is_empty(const struct tn__stream *stream)
 {
     return stream->committed == stream->read;

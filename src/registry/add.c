@@ -14,7 +14,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "callback.h"
 #include "filter.h"
 #include "notifier.h"
 #include "options.h"
@@ -41,14 +40,25 @@ void tn__registry_note_processor(struct tn__registry *registry,
 
 static int check_options(const struct tn_watch_options *options)
 {
-    const uint32_t later = TN_WATCH_SNAPSHOT | TN_WATCH_FOLLOW_NAME | TN_WATCH_EXISTING;
+    const uint32_t later = TN_WATCH_SNAPSHOT | TN_WATCH_FOLLOW_NAME;
     int result = tn__mask_check(options->mask, 0);
 
     if (result < 0)
         return result;
-    if (options->flags & ~(TN_WATCH_TREE | later) || options->order > TN_ORDER_NONE)
+    if (options->flags & ~(TN_WATCH_TREE | TN_WATCH_EXISTING | later) ||
+        options->order > TN_ORDER_NONE)
         return -EINVAL;
     return options->flags & later ? -EOPNOTSUPP : 0;
+}
+
+static bool is_deep(const struct tn__adding *adding)
+{
+    return adding->is_dir && adding->policy->flags & TN_WATCH_RECURSIVE;
+}
+
+static bool is_young(const struct tn__adding *adding)
+{
+    return is_deep(adding) || tn__adding_existing(adding);
 }
 
 static int place_root(struct tn__adding *adding, tn_wd *ret_wd)
@@ -56,7 +66,8 @@ static int place_root(struct tn__adding *adding, tn_wd *ret_wd)
     struct tn__registry *registry = adding->registry;
     struct tn__add *add = adding->add;
     struct tn__attach attach = {.policy = adding->policy,
-                                .marked = true,
+                                .marked = !tn__adding_existing(adding),
+                                .untold = tn__adding_existing(adding),
                                 .is_dir = adding->is_dir,
                                 .ret_wd = ret_wd};
     uint32_t id;
@@ -73,16 +84,18 @@ static int place_root(struct tn__adding *adding, tn_wd *ret_wd)
             tn__node_new_locked(&registry->tree, 0, adding->path, strlen(adding->path));
     if (add->root_node) {
         attach.node = add->root_node;
-        result = tn__registry_place_locked(registry, adding->fd, NULL,
-                                           tn__policy_kernel_mask(adding->policy, true),
-                                           &attach.key, &attach.fresh);
+        result =
+            tn__registry_place_locked(registry, adding->fd, NULL,
+                                      tn__policy_kernel_mask(adding->policy, true), &attach.placed);
         if (result == 0) {
             result = tn__registry_attach_locked(registry, &attach, &id);
-            if (result < 0 && attach.fresh)
-                registry->source->ops->unwatch(registry->source, attach.key);
+            if (result < 0 && attach.placed.fresh)
+                registry->source->ops->unwatch(registry->source, attach.placed.key);
         }
         if (result < 0)
             tn__node_free_locked(&registry->tree, add->root_node);
+        else if (is_young(adding))
+            tn__registry_begin_young_locked(registry, add);
     }
 no_memory:
     tn__registry_unlock(registry);
@@ -148,6 +161,27 @@ static int prepare(struct tn__adding *adding, const char *path)
     return 0;
 }
 
+/* All is placed, or the add fails. The marker tells the reader when it gets there. */
+static int end_placing(const struct tn__adding *adding, int result)
+{
+    struct tn__registry *registry = adding->registry;
+    struct tn__add *add = adding->add;
+
+    tn__registry_lock(registry);
+    if (result >= 0)
+        result = tn__registry_mark_locked(registry, TN__MARK_PLACED, add->young_id);
+    if (result < 0)
+        add = tn__registry_take_young_locked(registry, add->young_id);
+    tn__registry_unlock(registry);
+    if (result < 0 && add)
+        tn__add_unref(add);
+    return result;
+}
+
+/*
+ * Calls of what is taken back are waited for inside a callback too: they can
+ * only wait in turn for calls of adds that they have made themselves.
+ */
 static int add_one(struct tn__registry *registry, const char *path,
                    const struct tn_watch_options *options, tn_wd *ret_wd)
 {
@@ -164,15 +198,16 @@ static int add_one(struct tn__registry *registry, const char *path,
     bool placed = result == 0;
     if (placed && options->placed)
         result = options->placed(adding.path, adding.add->root, 0, options->data);
-    if (result >= 0 && adding.is_dir && adding.policy->flags & TN_WATCH_RECURSIVE)
+    if (result >= 0 && is_deep(&adding))
         result = tn__place_below(&adding);
+    if (placed && is_young(&adding))
+        result = end_placing(&adding, result);
     if (result < 0 && ret_wd)
         *ret_wd = before;
     if (adding.add) {
         adding.add->silent = result < 0;
         if (result < 0 && placed)
-            tn__registry_kill_subtree(registry, adding.add->root, TN__WATCH_MUTE,
-                                      !tn__in_callback(registry));
+            tn__registry_kill_subtree(registry, adding.add->root, TN__WATCH_MUTE, true);
         tn__policy_unref(adding.policy);
         tn__add_drop(registry, adding.add);
     }

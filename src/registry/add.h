@@ -29,6 +29,11 @@ struct tn__adding {
     bool is_dir;
 };
 
+static inline bool tn__adding_existing(const struct tn__adding *adding)
+{
+    return adding->options->flags & TN_WATCH_EXISTING;
+}
+
 /* Places the directories below the root. 0, or why the add fails. */
 int tn__place_below(const struct tn__adding *adding);
 

@@ -47,14 +47,6 @@ static int call_placed(void *arg)
     return options->placed(placed->path, placed->wd, placed->error, options->data);
 }
 
-/* In the crawl's thread: path is the parent's, or the whole when name is NULL. */
-static int tell_placed(const struct tn__adding *adding, const char *path, tn_wd wd, int error)
-{
-    struct placed placed = {.adding = adding, .path = path, .wd = wd, .error = error};
-
-    return adding->options->placed ? tn__crawl_in_caller(call_placed, &placed) : 0;
-}
-
 static tn_wd wd_of_id(const struct tn__adding *adding, uint32_t id)
 {
     return adding->add->root + (tn_wd)(uint32_t)(id - (uint32_t)adding->add->root);
@@ -72,40 +64,64 @@ static bool find_parent_locked(const struct tn__adding *adding, uint32_t id, uin
     return *ret_node != 0;
 }
 
-/* The path of an entry below a crawl's id: malloc'ed; NULL: no memory, or the parent has gone. */
-static char *entry_path(const struct tn__adding *adding, uint32_t id, const char *name,
-                        size_t length)
+/* The path of an entry below a crawl's id, or of the id itself: malloc'ed. -ENOENT: it has gone. */
+static int entry_path(const struct tn__adding *adding, uint32_t id, const char *name, size_t length,
+                      char **ret_path)
 {
     struct tn__registry *registry = adding->registry;
-    char *parent = NULL, *path = NULL;
+    char *parent = NULL;
     uint32_t node;
 
     tn__registry_lock(registry);
-    if (find_parent_locked(adding, id, &node))
-        tn__registry_path_dup(registry, node, &parent);
+    int result = find_parent_locked(adding, id, &node)
+                     ? tn__registry_path_dup(registry, node, &parent)
+                     : -ENOENT;
     tn__registry_unlock(registry);
-    if (parent && length) {
-        size_t above = strlen(parent);
-        path = malloc(above + length + 2);
+    if (result == 0 && length) {
+        size_t above = strlen(parent), size = above + length + 2;
+        char *path = malloc(size);
         if (path)
-            tn__path_join(parent, above, name, length, path, above + length + 2);
+            tn__path_join(parent, above, name, length, path, size);
         free(parent);
-        return path;
+        parent = path;
+        result = path ? 0 : -ENOMEM;
     }
-    return parent;
+    if (result == 0)
+        *ret_path = parent;
+    return result;
+}
+
+/* In the crawl's thread. Without memory for the path the add fails. */
+static int tell_placed(const struct tn__adding *adding, uint32_t id, const char *name,
+                       size_t length, tn_wd wd, int error)
+{
+    char *path;
+
+    if (!adding->options->placed)
+        return 0;
+    int result = entry_path(adding, id, name, length, &path);
+    if (result < 0)
+        return result == -ENOENT ? 0 : result;
+    struct placed placed = {.adding = adding, .path = path, .wd = wd, .error = error};
+    result = tn__crawl_in_caller(call_placed, &placed);
+    free(path);
+    return result < 0 ? result : 0;
 }
 
 static int crawl_entry(void *context, uint32_t parent, const char *name, size_t length,
                        unsigned char type)
 {
     const struct tn__adding *adding = context;
+    char *path;
 
     if (type != DT_DIR)
         return 0;
     if (!adding->filter)
         return 1;
-    char *path = entry_path(adding, parent, name, length);
-    bool pruned = !path || tn__filter_prunes(adding->filter, path);
+    int result = entry_path(adding, parent, name, length, &path);
+    if (result < 0)
+        return result == -ENOENT ? 0 : result;
+    bool pruned = tn__filter_prunes(adding->filter, path);
     free(path);
     return pruned ? 0 : 1;
 }
@@ -137,6 +153,23 @@ static bool is_known_elsewhere(const struct tn__adding *adding, uint64_t key, in
     return !node || !stands_at(adding, node, NULL, fd);
 }
 
+/* A directory that the reader takes in as it does new ones. */
+static int leave_to_reader_locked(const struct tn__adding *adding, uint32_t parent,
+                                  const char *name, size_t length)
+{
+    struct tn__registry *registry = adding->registry;
+    uint32_t node = tn__node_new_locked(&registry->tree, parent, name, length);
+
+    if (!node)
+        return -ENOMEM;
+    int result = tn__registry_unresolved_locked(registry, node);
+    if (result < 0)
+        tn__node_free_locked(&registry->tree, node);
+    else
+        tn__registry_tell_reader(registry);
+    return result;
+}
+
 /* 1: attached; 0: leave it; or why it could not be. */
 static int attach_locked(const struct tn__adding *adding, uint32_t parent, const char *name,
                          size_t length, int fd, bool in_cwd, tn_wd *ret_wd)
@@ -144,7 +177,9 @@ static int attach_locked(const struct tn__adding *adding, uint32_t parent, const
     struct tn__registry *registry = adding->registry;
     struct tn__tree *tree = &registry->tree;
     struct tn__attach attach = {.policy = adding->policy,
-                                .marked = true,
+                                .marked = !tn__adding_existing(adding),
+                                .young = true,
+                                .untold = tn__adding_existing(adding),
                                 .is_dir = true,
                                 .ret_wd = ret_wd};
     uint32_t above, id;
@@ -154,30 +189,22 @@ static int attach_locked(const struct tn__adding *adding, uint32_t parent, const
         return 0;
     if (tn__load(&registry->shuffles, relaxed) != adding->shuffles &&
         !stands_at(adding, above, name, fd))
-        return 0;
+        return leave_to_reader_locked(adding, above, name, length);
     uint32_t mask = tn__policy_kernel_mask(adding->policy, false);
     int result = tn__registry_place_locked(registry, in_cwd ? AT_FDCWD : fd, in_cwd ? "." : NULL,
-                                           mask, &attach.key, &attach.fresh);
+                                           mask, &attach.placed);
     if (result < 0)
         return result;
+    if (!attach.placed.fresh && is_known_elsewhere(adding, attach.placed.key, fd))
+        return leave_to_reader_locked(adding, above, name, length);
     attach.node = tn__node_new_locked(tree, above, name, length);
-    if (!attach.node) {
-        result = -ENOMEM;
-    } else if (!attach.fresh && is_known_elsewhere(adding, attach.key, fd)) {
-        result = tn__registry_unresolved_locked(registry, attach.node);
-        if (result == 0) {
-            tn__registry_tell_reader(registry);
-            return 0;
-        }
-    } else {
-        result = tn__registry_attach_locked(registry, &attach, &id);
-    }
+    result = attach.node ? tn__registry_attach_locked(registry, &attach, &id) : -ENOMEM;
     if (result == 0)
         return 1;
     if (attach.node)
         tn__node_free_locked(tree, attach.node);
-    if (attach.fresh)
-        registry->source->ops->unwatch(registry->source, attach.key);
+    if (attach.placed.fresh)
+        registry->source->ops->unwatch(registry->source, attach.placed.key);
     return result;
 }
 
@@ -190,20 +217,14 @@ static bool leave_to_reader(const struct tn__adding *adding, uint32_t parent, co
                             size_t length)
 {
     struct tn__registry *registry = adding->registry;
-    struct tn__tree *tree = &registry->tree;
-    uint32_t above, node = 0;
+    uint32_t above;
 
     tn__registry_lock(registry);
-    if (find_parent_locked(adding, parent, &above) &&
-        !tn__node_child_rcu(tree, above, name, length))
-        node = tn__node_new_locked(tree, above, name, length);
-    if (node && tn__registry_unresolved_locked(registry, node) < 0) {
-        tn__node_free_locked(tree, node);
-        node = 0;
-    }
+    bool left = find_parent_locked(adding, parent, &above) &&
+                !tn__node_child_rcu(&registry->tree, above, name, length) &&
+                leave_to_reader_locked(adding, above, name, length) == 0;
     tn__registry_unlock(registry);
-    tn__registry_tell_reader(registry);
-    return node != 0;
+    return left;
 }
 
 static int crawl_failed(void *context, uint32_t parent, const char *name, size_t length, int error)
@@ -216,14 +237,9 @@ static int crawl_failed(void *context, uint32_t parent, const char *name, size_t
     if (error == -ENOENT || error == -ENOTDIR || error == -ELOOP || error == -ESTALE)
         return 0; /* it has gone */
     /* The reader tries once more, tells it and counts it. */
-    if (!length || !leave_to_reader(adding, parent, name, length))
+    if (!length || tn__adding_existing(adding) || !leave_to_reader(adding, parent, name, length))
         tn__fetch_add(&registry->unwatched, 1, relaxed);
-    if (!adding->options->placed)
-        return 0;
-    char *path = entry_path(adding, parent, name, length);
-    int result = path ? tell_placed(adding, path, -1, error) : 0;
-    free(path);
-    return result < 0 ? result : 0;
+    return tell_placed(adding, parent, name, length, -1, error);
 }
 
 static int crawl_directory(void *context, uint32_t parent, const char *name, size_t length, int fd,
@@ -243,11 +259,7 @@ static int crawl_directory(void *context, uint32_t parent, const char *name, siz
     if (result < 0)
         return crawl_failed(context, parent, name, length, result);
     *ret_id = (uint32_t)wd;
-    if (!adding->options->placed)
-        return 1;
-    char *path = entry_path(adding, (uint32_t)wd, NULL, 0);
-    result = path ? tell_placed(adding, path, wd, 0) : 0;
-    free(path);
+    result = tell_placed(adding, *ret_id, NULL, 0, wd, 0);
     return result < 0 ? result : 1;
 }
 

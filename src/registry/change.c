@@ -16,6 +16,7 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#include "array.h"
 #include "callback.h"
 #include "notifier.h"
 #include "options.h"
@@ -48,6 +49,7 @@ struct chunk {
     struct tn__watch *watches[CHUNK];
     tn_wd wds[CHUNK];
     size_t count;
+    bool wait; /* for the calls that run */
 };
 
 static uint32_t new_mask(const struct update *update, uint32_t old)
@@ -79,14 +81,11 @@ static struct tn__policy *changed_policy(struct update *update, struct tn__polic
 
     if (changed)
         return changed;
-    if (update->count == update->capacity) {
-        size_t capacity = tn__max(4, update->capacity * 2);
-        struct pair *pairs = reallocarray(update->pairs, capacity, sizeof(*pairs));
-        if (!pairs)
-            return NULL;
-        update->pairs = pairs;
-        update->capacity = capacity;
-    }
+    struct pair *pairs =
+        tn__array_room(update->pairs, update->count, &update->capacity, sizeof(*pairs));
+    if (!pairs)
+        return NULL;
+    update->pairs = pairs;
     uint32_t flags = old->flags;
     if (fields & TN_UPDATE_AUTO_ADD)
         flags = (flags & ~TN_WATCH_AUTO_ADD) | (options->flags & TN_WATCH_AUTO_ADD);
@@ -115,7 +114,7 @@ static uint32_t needed_mask(struct tn__registry *registry, const struct tn__obje
     uint32_t mask = 0, exclude = IN_EXCL_UNLINK;
     uint32_t id = tn__load(&object->first, acquire);
 
-    for (; id; id = tn__load(&tn__registry_watch(registry, id)->next, acquire)) {
+    for (; id; id = tn__registry_next_watch(registry, id)) {
         struct tn__watch *watch = tn__registry_watch(registry, id);
         const struct tn__policy *policy = tn__load(&watch->policy, acquire);
         if (!tn__watch_is_live(watch) || !policy)
@@ -301,21 +300,31 @@ static bool mark_locked(struct tn__registry *registry, uint32_t id, uint64_t fla
     return true;
 }
 
-/* One that was removed before, but not quietly, may still be told its end. */
+/*
+ * One that was removed before, but not quietly, may still be told its end. One
+ * that was removed quietly may still run: its call removed it, or its remover
+ * waits as well.
+ */
 static void kill_locked(struct tn__registry *registry, uint32_t id, uint64_t flags,
                         struct chunk *chunk)
 {
     struct tn__watch *watch = tn__registry_watch(registry, id);
 
-    if (mark_locked(registry, id, flags, chunk))
+    if (mark_locked(registry, id, flags, chunk)) {
         tn__registry_finish_removed_locked(registry, id);
-    else if (flags && !(tn__fetch_or(&watch->state, flags, acq_rel) & flags))
+        return;
+    }
+    uint64_t state = tn__load(&watch->state, acquire);
+    bool told = flags && !(state & flags);
+    if (told || (chunk->wait && state & TN__WATCH_RUNS))
+        tn__fetch_or(&watch->state, flags, acq_rel);
+    if (told || (chunk->wait && state & TN__WATCH_RUNS))
         note(watch, chunk);
 }
 
-static void wait_quiet(struct tn__registry *registry, struct chunk *chunk, bool wait)
+static void wait_quiet(struct tn__registry *registry, struct chunk *chunk)
 {
-    for (size_t i = 0; wait && i < chunk->count; i++)
+    for (size_t i = 0; chunk->wait && i < chunk->count; i++)
         tn__watch_wait_quiet(chunk->watches[i], chunk->wds[i], &registry->quiet);
     chunk->count = 0;
 }
@@ -329,7 +338,7 @@ static bool kill_below_locked(struct tn__registry *registry, uint32_t root_id, t
     uint32_t node = root, id;
 
     while (root && chunk->count < CHUNK) {
-        id = next_watch_locked(registry, root, flags ? flags | TN__WATCH_ENDED : DEAD, &node);
+        id = next_watch_locked(registry, root, flags ? TN__WATCH_ENDED : DEAD, &node);
         if (!id)
             break;
         kill_locked(registry, id, flags, chunk);
@@ -359,7 +368,7 @@ static bool kill_ending_locked(struct tn__registry *registry, const struct tn__a
 static void kill_ending(struct tn__registry *registry, struct tn__add *add, uint64_t flags,
                         bool wait)
 {
-    struct chunk chunk = {.count = 0};
+    struct chunk chunk = {.wait = wait};
     uint64_t wd = 0;
     bool done = !tn__load(&add->ending, acquire);
 
@@ -367,7 +376,7 @@ static void kill_ending(struct tn__registry *registry, struct tn__add *add, uint
         tn__registry_lock(registry);
         done = kill_ending_locked(registry, add, flags, &wd, &chunk);
         tn__registry_unlock(registry);
-        wait_quiet(registry, &chunk, wait);
+        wait_quiet(registry, &chunk);
     }
 }
 
@@ -377,8 +386,7 @@ static void kill_ending(struct tn__registry *registry, struct tn__add *add, uint
  */
 int tn__registry_kill_subtree(struct tn__registry *registry, tn_wd wd, uint64_t flags, bool wait)
 {
-    struct chunk chunk = {.count = 0};
-
+    struct chunk chunk = {.wait = wait};
     struct tn__add *add = NULL;
 
     tn__registry_lock(registry);
@@ -394,14 +402,14 @@ int tn__registry_kill_subtree(struct tn__registry *registry, tn_wd wd, uint64_t 
     }
     while (!kill_below_locked(registry, id, wd, flags, &chunk)) {
         tn__registry_unlock(registry);
-        wait_quiet(registry, &chunk, wait);
+        wait_quiet(registry, &chunk);
         tn__registry_lock(registry);
     }
     if (tn__load(&tn__registry_watch(registry, id)->wd, relaxed) == wd)
         tn__registry_finish_removed_locked(registry, id);
     tn__registry_unlock(registry);
     tn__policy_unref(policy);
-    wait_quiet(registry, &chunk, wait);
+    wait_quiet(registry, &chunk);
     if (add) {
         kill_ending(registry, add, flags, wait);
         tn__add_unref(add);
@@ -419,14 +427,14 @@ static int remove_one(struct tn__registry *registry, tn_wd wd, uint32_t flags)
     if (flags & TN_REMOVE_RECURSIVE) {
         result = tn__registry_kill_subtree(registry, wd, kill_flags, wait);
     } else {
-        struct chunk chunk = {.count = 0};
+        struct chunk chunk = {.wait = wait};
         tn__registry_lock(registry);
         uint32_t id = tn__registry_find_rcu(registry, wd);
         if (id && mark_locked(registry, id, kill_flags, &chunk))
             tn__registry_finish_removed_locked(registry, id);
         tn__registry_unlock(registry);
         result = chunk.count ? 0 : -ENOENT;
-        wait_quiet(registry, &chunk, wait);
+        wait_quiet(registry, &chunk);
     }
     return result == 0 && sync && !wait ? -EDEADLK : result;
 }

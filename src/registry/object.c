@@ -17,14 +17,16 @@
  * may only grow then; IN_EXCL_UNLINK stays only while all ask for it.
  */
 int tn__registry_place_locked(struct tn__registry *registry, int fd, const char *path,
-                              uint32_t mask, uint64_t *ret_key, bool *ret_fresh)
+                              uint32_t mask, struct tn__placed *ret_placed)
 {
     const uint32_t exclude = IN_EXCL_UNLINK;
     struct tn__source *source = registry->source;
     uint64_t key;
+    bool widened = false;
     int result = source->ops->watch(source, fd, path, mask | IN_MASK_CREATE, &key);
+    const bool fresh = result != -EEXIST;
 
-    if (result == -EEXIST) {
+    if (!fresh) {
         result = source->ops->watch(source, fd, path, (mask & ~exclude) | IN_MASK_ADD, &key);
         if (result < 0)
             return result;
@@ -32,6 +34,7 @@ int tn__registry_place_locked(struct tn__registry *registry, int fd, const char 
         if (id) {
             struct tn__object *object = tn__registry_object(registry, id);
             uint32_t both = (object->kernel_mask | mask) & ~exclude;
+            widened = mask & ~(object->kernel_mask | exclude);
             if (object->kernel_mask & mask & exclude)
                 both |= exclude;
             else if (object->kernel_mask & exclude)
@@ -40,13 +43,10 @@ int tn__registry_place_locked(struct tn__registry *registry, int fd, const char 
                 return result;
             object->kernel_mask = both;
         }
-        *ret_fresh = false;
     } else if (result < 0) {
         return result;
-    } else {
-        *ret_fresh = true;
     }
-    *ret_key = key;
+    *ret_placed = (struct tn__placed){.key = key, .fresh = fresh, .widened = widened};
     return 0;
 }
 
@@ -97,7 +97,9 @@ static void fill_watch(struct tn__watch *watch, const struct tn__attach *attach,
     watch->link = 0;
     /* Its marker holds a reference. */
     uint64_t state = asleep ? 2 * TN__WATCH_REF | TN__WATCH_ASLEEP : TN__WATCH_REF;
-    tn__store(&watch->state, state | (attach->is_dir ? TN__WATCH_DIR : 0), relaxed);
+    state |= (attach->is_dir ? TN__WATCH_DIR : 0) | (attach->untold ? TN__WATCH_UNTOLD : 0) |
+             (attach->young ? TN__WATCH_YOUNG : 0);
+    tn__store(&watch->state, state, relaxed);
     tn__store(&watch->policy, tn__policy_ref(attach->policy), release);
     tn__store(&watch->object, object, relaxed);
     tn__store(&watch->next, first, relaxed);
@@ -113,7 +115,8 @@ int tn__registry_attach_locked(struct tn__registry *registry, const struct tn__a
     bool made = false;
 
     tn__registry_reap_locked(registry);
-    uint32_t object_id = attach->fresh ? 0 : tn__index_get_rcu(&registry->by_key, attach->key);
+    uint32_t object_id =
+        attach->placed.fresh ? 0 : tn__index_get_rcu(&registry->by_key, attach->placed.key);
     uint32_t id = tn__store_alloc_locked(&registry->watches);
     if (!id)
         return -ENOMEM;
@@ -123,7 +126,7 @@ int tn__registry_attach_locked(struct tn__registry *registry, const struct tn__a
     if (!object_id) {
         bool is_root = attach->node == add->root_node;
         uint32_t mask = tn__policy_kernel_mask(attach->policy, is_root);
-        if (new_object_locked(registry, attach->key, mask, &object_id) < 0)
+        if (new_object_locked(registry, attach->placed.key, mask, &object_id) < 0)
             goto no_object;
         made = true;
     }
@@ -175,7 +178,7 @@ static bool has_other_watch(struct tn__registry *registry, uint32_t object, uint
     uint32_t id = tn__load(&tn__registry_object(registry, object)->first, acquire);
 
     while (id && (id == but || !tn__watch_is_live(tn__registry_watch(registry, id))))
-        id = tn__load(&tn__registry_watch(registry, id)->next, acquire);
+        id = tn__registry_next_watch(registry, id);
     return id != 0;
 }
 
@@ -240,6 +243,7 @@ bool tn__registry_unlink_locked(struct tn__registry *registry, uint32_t id)
     }
     if (node) {
         tn__node_set_watch_locked(&registry->tree, node, 0);
+        tn__node_clear_flags_locked(&registry->tree, node, TN__NODE_UNRESOLVED);
         tn__registry_prune_node_locked(registry, node);
     }
     return object_gone;

@@ -20,6 +20,7 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#include "array.h"
 #include "callback.h"
 #include "queue/lane.h"
 #include "tree/path.h"
@@ -75,6 +76,8 @@ void tn__registry_done(struct tn__registry *registry)
 {
     end_all(registry);
     tn__registry_lock(registry);
+    while (registry->young)
+        tn__add_unref(tn__registry_take_young_locked(registry, registry->young->young_id));
     tn__registry_reap_locked(registry);
     tn__registry_unlock(registry);
     tn__rcu_barrier();
@@ -102,17 +105,14 @@ uint32_t tn__registry_find_rcu(const struct tn__registry *registry, tn_wd wd)
     return id && tn__watch_is_live(tn__registry_watch(registry, id)) ? id : 0;
 }
 
-static bool append(struct tn__ids *ids, uint32_t id)
+bool tn__ids_append(struct tn__ids *ids, uint32_t id)
 {
-    if (ids->count == ids->capacity) {
-        size_t capacity = tn__max(64, ids->capacity * 2);
-        uint32_t *items = reallocarray(ids->items, capacity, sizeof(*items));
-        if (!items)
-            return false;
-        ids->items = items;
-        ids->capacity = capacity;
-    }
-    ids->items[ids->count++] = id;
+    uint32_t *items = tn__array_room(ids->items, ids->count, &ids->capacity, sizeof(*items));
+
+    if (!items)
+        return false;
+    ids->items = items;
+    items[ids->count++] = id;
     return true;
 }
 
@@ -125,7 +125,7 @@ int tn__registry_unresolved_locked(struct tn__registry *registry, uint32_t node)
 {
     if (tn__node_flags(&registry->tree, node) & TN__NODE_QUEUED)
         return 0;
-    if (!append(&registry->unresolved, node))
+    if (!tn__ids_append(&registry->unresolved, node))
         return -ENOMEM;
     tn__node_set_flags_locked(&registry->tree, node, TN__NODE_UNRESOLVED | TN__NODE_QUEUED);
     tn__fetch_add(&registry->work, 1, release);
@@ -147,7 +147,7 @@ uint32_t tn__registry_take_unresolved_locked(struct tn__registry *registry)
 
 void tn__registry_final_locked(struct tn__registry *registry, uint32_t watch)
 {
-    if (!append(&registry->finals, watch))
+    if (!tn__ids_append(&registry->finals, watch))
         registry->sweep = true;
     tn__fetch_add(&registry->work, 1, release);
     tn__registry_tell_reader(registry);
@@ -175,6 +175,29 @@ void tn__registry_forget_markers(struct tn__registry *registry)
         if (value >> TN__MARK_ID_BITS == TN__MARK_AWAKE)
             tn__registry_drop(registry, value & ((1u << TN__MARK_ID_BITS) - 1), 1);
     }
+}
+
+void tn__registry_begin_young_locked(struct tn__registry *registry, struct tn__add *add)
+{
+    tn__fetch_add(&add->references, 1, relaxed);
+    add->young_id = ++registry->last_young & ((1u << TN__MARK_ID_BITS) - 1);
+    add->next_young = registry->young;
+    registry->young = add;
+    tn__store(&add->young, true, release);
+}
+
+struct tn__add *tn__registry_take_young_locked(struct tn__registry *registry, uint32_t id)
+{
+    struct tn__add **link = &registry->young;
+
+    while (*link && (*link)->young_id != id)
+        link = &(*link)->next_young;
+    struct tn__add *add = *link;
+    if (add) {
+        *link = add->next_young;
+        tn__store(&add->young, false, release);
+    }
+    return add;
 }
 
 static void push_ended_add(struct tn__registry *registry, struct tn__add *add)
@@ -228,14 +251,13 @@ void tn__registry_drop(struct tn__registry *registry, uint32_t id, uint64_t refe
 
 int tn__registry_reserve_guard_locked(struct tn__registry *registry)
 {
-    if (registry->guards.capacity <= registry->guards_reserved) {
-        size_t capacity = tn__max(8, registry->guards.capacity * 2);
-        uint32_t *items = reallocarray(registry->guards.items, capacity, sizeof(*items));
-        if (!items)
-            return -ENOMEM;
-        registry->guards.items = items;
-        registry->guards.capacity = capacity;
-    }
+    struct tn__ids *guards = &registry->guards;
+    uint32_t *items =
+        tn__array_room(guards->items, registry->guards_reserved, &guards->capacity, sizeof(*items));
+
+    if (!items)
+        return -ENOMEM;
+    guards->items = items;
     registry->guards_reserved++;
     return 0;
 }

@@ -28,6 +28,7 @@ enum tn__mark_purpose {
     TN__MARK_SETTLE,    /* a settle waits for what came before */
     TN__MARK_IGNORE,    /* from here on events are dropped (id 1) or not (0) */
     TN__MARK_DRAIN,     /* a stop with drain: the stream ends here */
+    TN__MARK_PLACED,    /* an add had placed all that it found */
 };
 #define TN__MARK_ID_BITS 28
 
@@ -35,6 +36,9 @@ struct tn__ids {
     uint32_t *items;
     size_t count, capacity;
 };
+
+/* False: no memory. */
+bool tn__ids_append(struct tn__ids *ids, uint32_t id);
 
 struct tn__registry {
     struct tn__source *source;
@@ -55,7 +59,9 @@ struct tn__registry {
     struct tn__ids unresolved; /* nodes that the reader must take in; the last first */
     struct tn__ids finals;     /* watches whose end the reader must queue */
     bool sweep;                /* and all removed ones, because that list could not grow */
-    struct tn__ids guards;     /* nodes that someone holds on to while the lock is given back */
+    struct tn__add *young;     /* recursive adds that run, or whose marker is on its way */
+    uint32_t last_young;
+    struct tn__ids guards; /* nodes that someone holds on to while the lock is given back */
     size_t guards_reserved;
     _Atomic uint32_t work;      /* changes with every entry in unresolved and finals, and sweep */
     _Atomic uint32_t live;      /* watches that stand */
@@ -83,6 +89,12 @@ static inline struct tn__watch *tn__registry_watch(const struct tn__registry *re
     return tn__store_get(&registry->watches, id);
 }
 
+/* The one after it on its object's list; 0: none. */
+static inline uint32_t tn__registry_next_watch(const struct tn__registry *registry, uint32_t id)
+{
+    return tn__load(&tn__registry_watch(registry, id)->next, acquire);
+}
+
 static inline struct tn__object *tn__registry_object(const struct tn__registry *registry,
                                                      uint32_t id)
 {
@@ -92,9 +104,16 @@ static inline struct tn__object *tn__registry_object(const struct tn__registry *
 /* The live watch of a descriptor and its id; 0: none. */
 uint32_t tn__registry_find_rcu(const struct tn__registry *registry, tn_wd wd);
 
+/* What the source said. */
+struct tn__placed {
+    uint64_t key;
+    bool fresh;   /* it did not watch it before */
+    bool widened; /* it did, and told less of it than it is asked for now */
+};
+
 /* Asks the source to watch what fd (or, AT_FDCWD, path) is, adding to what it watches already. */
 int tn__registry_place_locked(struct tn__registry *registry, int fd, const char *path,
-                              uint32_t mask, uint64_t *ret_key, bool *ret_fresh);
+                              uint32_t mask, struct tn__placed *ret_placed);
 
 /*
  * Makes a watch of the policy on the object of a placed key, at a node. Not
@@ -104,9 +123,10 @@ int tn__registry_place_locked(struct tn__registry *registry, int fd, const char 
 struct tn__attach {
     struct tn__policy *policy;
     uint32_t node;
-    uint64_t key;
-    bool fresh;
+    struct tn__placed placed;
     bool marked;
+    bool young;
+    bool untold; /* the reader announces its contents before anything else of it */
     bool is_dir;
     tn_wd *ret_wd; /* written before the watch can be found; may be NULL */
 };
@@ -139,6 +159,11 @@ void tn__registry_forget_markers(struct tn__registry *registry);
 /* Puts a marker into the stream. */
 int tn__registry_mark_locked(struct tn__registry *registry, enum tn__mark_purpose purpose,
                              uint32_t id);
+
+/* An add is young from before its first watch until the reader takes it by its marker's id; NULL:
+ * it was taken. The one who takes it drops the reference. */
+void tn__registry_begin_young_locked(struct tn__registry *registry, struct tn__add *add);
+struct tn__add *tn__registry_take_young_locked(struct tn__registry *registry, uint32_t id);
 
 /* Ends one of the watches of an add, or the bias that it holds on itself while it runs. */
 void tn__add_drop(struct tn__registry *registry, struct tn__add *add);

@@ -26,6 +26,7 @@
 #include <string.h>
 
 char tn__rcu_edge;
+atomic_bool tn__rcu_prepared;
 atomic_bool tn__rcu_started;
 
 static uint32_t *link_of(const struct tn__store *store, uint32_t id)

@@ -34,6 +34,8 @@
 #include <stdlib.h>
 #include <sys/inotify.h>
 
+#include "filter.h"
+
 struct tn__add *tn__add_new(const struct tn_watch_options *options, enum tn_order order)
 {
     struct tn__add *add = calloc(1, sizeof(*add));
@@ -71,6 +73,7 @@ struct tn__policy *tn__policy_new(struct tn__add *add, uint32_t mask, uint32_t f
     tn__fetch_add(&add->references, 1, relaxed);
     policy->processor = processor ? tn_processor_ref(processor) : NULL;
     policy->filter = filter ? tn_filter_ref(filter) : NULL;
+    tn__filter_freeze(filter);
     return policy;
 }
 

@@ -41,6 +41,8 @@
 #define TN__WATCH_STALLED (UINT64_C(1) << 52) /* a lane waits for its other references */
 #define TN__WATCH_ASLEEP  (UINT64_C(1) << 53) /* its marker has not been committed yet */
 #define TN__WATCH_DIR     (UINT64_C(1) << 54) /* of a directory */
+#define TN__WATCH_YOUNG   (UINT64_C(1) << 56) /* a crawl attached it; see reader/young.c */
+#define TN__WATCH_UNTOLD  (UINT64_C(1) << 55) /* what existed at first is still to be announced */
 
 struct tn__add {
     _Atomic uint32_t watches;    /* alive ones, and one while the add runs; at 0: release */
@@ -51,6 +53,9 @@ struct tn__add {
     _Atomic uint32_t ending; /* watches whose final record is on the way */
     enum tn_order order;
     bool silent;       /* the add failed: release is not called */
+    atomic_bool young; /* its marker has not been committed: see reader/young.c */
+    uint32_t young_id;
+    struct tn__add *next_young;
     atomic_bool spent; /* one-shot: told */
     bool follow_root;  /* the root may be a symlink */
     char *open_path;   /* absolute, for later opens */

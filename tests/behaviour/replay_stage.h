@@ -6,11 +6,10 @@
 #define TN_TESTS_REPLAY_STAGE_H
 
 #include <criterion/criterion.h>
-#include <errno.h>
 #include <semaphore.h>
 #include <stdatomic.h>
-#include <time.h>
 
+#include "gate.h"
 #include "notifier.h"
 #include "source/replay.h"
 #include "support.h"
@@ -38,19 +37,25 @@ static inline void close_stage(void)
     stage_close();
 }
 
-/* Another source, which stands before it; NULL: none. */
+/* Another source, which stands before it; NULL: none. The processor is `seen` always. */
+static inline void new_with_options(struct tn_notifier_options options, struct tn__source *other,
+                                    void (*hook)(void *context, enum tn__replay_call call))
+{
+    recorder_init(&seen);
+    recorder_init(&later);
+    options.processor = seen.processor;
+    cr_assert_eq(tn__source_new_replay(&source), 0);
+    tn__replay_hook(source, hook, NULL);
+    cr_assert_eq(tn__notifier_new_with(&options, other ? other : source, &notifier), 0);
+}
+
 static inline void new_with_source(struct tn__source *other,
                                    void (*hook)(void *context, enum tn__replay_call call))
 {
     struct tn_notifier_options options = TN_NOTIFIER_OPTIONS_INIT;
 
-    recorder_init(&seen);
-    recorder_init(&later);
-    options.processor = seen.processor;
     options.threads = 1;
-    cr_assert_eq(tn__source_new_replay(&source), 0);
-    tn__replay_hook(source, hook, NULL);
-    cr_assert_eq(tn__notifier_new_with(&options, other ? other : source, &notifier), 0);
+    new_with_options(options, other, hook);
 }
 
 static inline void new_with_replay(void (*hook)(void *context, enum tn__replay_call call))
@@ -63,22 +68,30 @@ static inline void start(void)
     cr_assert_eq(tn_notifier_start(notifier), 0);
 }
 
-static inline void push(const char *directory, uint32_t mask, const char *name)
+static inline uint64_t key_of(const char *path)
 {
-    uint64_t key = tn__replay_key_of(source, directory);
+    uint64_t key = tn__replay_key_of(source, path);
 
-    cr_assert_neq(key, 0, "%s is not watched", directory);
-    cr_assert_eq(tn__replay_push(source, key, mask, 0, name), 0);
+    cr_assert_neq(key, 0, "%s is not watched", path);
+    return key;
 }
 
-static inline void wait_for(sem_t *semaphore)
+static inline void push_key(uint64_t key, uint32_t mask, uint32_t cookie, const char *name)
 {
-    struct timespec end;
+    cr_assert_eq(tn__replay_push(source, key, mask, cookie, name), 0);
+}
 
-    clock_gettime(CLOCK_REALTIME, &end);
-    end.tv_sec += 30;
-    while (sem_timedwait(semaphore, &end) != 0)
-        cr_assert_eq(errno, EINTR, "it did not come");
+static inline void push(const char *directory, uint32_t mask, const char *name)
+{
+    push_key(key_of(directory), mask, 0, name);
+}
+
+/* Without a marker: what is there is read and processed, in this thread. */
+static inline void play(void)
+{
+    while (tn_notifier_read_events(notifier) > 0)
+        tn_notifier_process_events(notifier);
+    tn_notifier_process_events(notifier);
 }
 
 /* The number of an armed mark, from 1; 0: another call, or not armed. */

@@ -9,33 +9,19 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "seen.h"
+#include "support.h"
 
-static struct seen seen;
-
-static void open_stage(void)
-{
-    enter_directory();
-    seen_init(&seen);
-}
-
-static void close_stage(void)
-{
-    seen_done(&seen);
-    leave_directory();
-}
-
-TestSuite(executors, .init = open_stage, .fini = close_stage, .timeout = 60);
+TestSuite(executors, .init = stage_open, .fini = stage_close, .timeout = 60);
 
 /* Four directories, each in order: what any executor must keep. */
 
 enum { ROOTS = 4 };
 
-static void watch_roots(struct tn_notifier *notifier)
+static void watch_roots(void)
 {
     for (unsigned i = 0; i < ROOTS; i++) {
-        make_directory(at("d%u", i));
-        watch(notifier, at("d%u", i), IN_CREATE, TN_WATCH_TREE);
+        make_dir(at("d%u", i));
+        add(at("d%u", i), IN_CREATE, TN_WATCH_TREE);
     }
 }
 
@@ -63,12 +49,14 @@ static void check_roots(unsigned count)
     cr_assert_eq(events, count * ROOTS);
 }
 
-static struct tn_notifier *started_on(struct tn_executor *executor)
+/* With the only reference to the executor. */
+static void start_on(struct tn_executor *executor)
 {
     struct tn_notifier_options options = TN_NOTIFIER_OPTIONS_INIT;
 
     options.executor = executor;
-    return started_with(&seen, &options);
+    stage_start_with(&options);
+    tn_executor_unref(executor);
 }
 
 static void run_threads(unsigned threads)
@@ -76,12 +64,12 @@ static void run_threads(unsigned threads)
     struct tn_notifier_options options = TN_NOTIFIER_OPTIONS_INIT;
 
     options.threads = threads;
-    struct tn_notifier *notifier = started_with(&seen, &options);
-    watch_roots(notifier);
+    stage_start_with(&options);
+    watch_roots();
     fill_roots(0, 500);
     settle(notifier);
     check_roots(500);
-    finish(notifier, TN_FINISH_DRAIN);
+    notifier = finish(notifier, TN_FINISH_DRAIN);
 }
 
 Test(executors, a_thread_for_each_cpu)
@@ -104,14 +92,13 @@ Test(executors, inline_in_the_reader)
     struct tn_executor *executor;
 
     cr_assert_eq(tn_executor_new_inline(&executor), 0);
-    struct tn_notifier *notifier = started_on(executor);
-    tn_executor_unref(executor);
-    watch_roots(notifier);
+    start_on(executor);
+    watch_roots();
     fill_roots(0, 500);
     settle(notifier);
     check_roots(500);
     fill_roots(500, 500);
-    finish(notifier, TN_FINISH_DRAIN);
+    notifier = finish(notifier, TN_FINISH_DRAIN);
     check_roots(1000);
 }
 
@@ -120,9 +107,9 @@ Test(executors, inline_in_the_caller)
     struct tn_notifier_options options = TN_NOTIFIER_OPTIONS_INIT;
 
     cr_assert_eq(tn_executor_new_inline(&options.executor), 0);
-    struct tn_notifier *notifier = notifier_with(&seen, &options);
+    stage_new(&options);
     tn_executor_unref(options.executor);
-    watch_roots(notifier);
+    watch_roots();
     fill_roots(0, 10);
     cr_expect_eq(tn_notifier_read_events(notifier), 10 * ROOTS);
     check_roots(10);
@@ -130,7 +117,6 @@ Test(executors, inline_in_the_caller)
     fill_roots(10, 490);
     settle(notifier);
     check_roots(500);
-    tn_notifier_free(notifier);
 }
 
 /* The reader runs the processor: it must not wait for space that only itself makes. */
@@ -140,13 +126,12 @@ Test(executors, inline_with_a_small_queue)
 
     cr_assert_eq(tn_executor_new_inline(&options.executor), 0);
     options.queue_bytes = 1;
-    struct tn_notifier *notifier = started_with(&seen, &options);
+    stage_start_with(&options);
     tn_executor_unref(options.executor);
-    watch_roots(notifier);
+    watch_roots();
     fill_roots(0, 2000);
     settle(notifier);
     check_roots(2000);
-    tn_notifier_free(notifier);
 }
 
 /* An executor of the user's, which holds tasks until it is told to run them. */
@@ -256,9 +241,8 @@ static void with_own(struct own *own, enum mode mode)
     pthread_t thread;
 
     pthread_create(&thread, NULL, own_thread, own);
-    struct tn_notifier *notifier = started_on(executor);
-    tn_executor_unref(executor);
-    watch_roots(notifier);
+    start_on(executor);
+    watch_roots();
     fill_roots(0, 500);
     settle(notifier);
     check_roots(500);
@@ -268,7 +252,7 @@ static void with_own(struct own *own, enum mode mode)
     }
     check_roots(600);
     cr_expect_eq(atomic_load(&own->releases), 0);
-    finish(notifier, TN_FINISH_DRAIN);
+    notifier = finish(notifier, TN_FINISH_DRAIN);
     cr_expect_eq(atomic_load(&own->releases), 1);
     own_end(own, thread);
     cr_expect_null(own->tasks);
@@ -322,35 +306,24 @@ Test(executors, own_that_runs_late)
     struct tn_executor *executor = own_executor(&own, KEEP);
     pthread_t thread;
 
-    struct tn_notifier *notifier = started_on(executor);
-    tn_executor_unref(executor);
-    watch_roots(notifier);
+    start_on(executor);
+    watch_roots();
     fill_roots(0, 500);
     cr_expect_eq(tn_notifier_settle(notifier, 20), -ETIMEDOUT);
-    cr_expect_eq(seen_count(&seen), 0);
+    cr_expect_eq(recorder_count(&seen), 0);
     cr_expect_leq(atomic_load(&own.submitted), ROOTS, "a lane is submitted once");
     cr_assert_eq(tn_notifier_stop(notifier, TN_FINISH_DRAIN), 0);
     pthread_create(&thread, NULL, own_thread, &own);
     cr_assert_eq(tn_notifier_join(notifier), 0);
     check_roots(500);
-    tn_notifier_free(notifier);
+    notifier = tn_notifier_free(notifier);
     own_end(&own, thread);
     cr_expect_eq(atomic_load(&own.releases), 1);
 }
 
-struct tenant {
-    struct seen seen;
-    struct tn_notifier *notifier;
-    char path[16];
-};
-
-static void *free_it(void *userdata)
+static void *free_it(void *which)
 {
-    struct tenant *tenant = userdata;
-
-    tn_notifier_free(tenant->notifier);
-    tenant->notifier = NULL;
-    return NULL;
+    return tn_notifier_free(which);
 }
 
 /* Free waits for what was submitted, though nothing more is processed. */
@@ -358,22 +331,25 @@ Test(executors, free_waits_for_tasks)
 {
     struct own own;
     struct tn_executor *executor = own_executor(&own, KEEP);
-    struct tenant tenant = {.notifier = started_on(executor)};
     pthread_t freer, thread;
 
-    watch(tenant.notifier, ".", IN_CREATE, 0);
+    tn_executor_ref(executor);
+    start_on(executor);
+    recorder_let_go(&seen);
+    add(".", IN_CREATE, 0);
     make_files("f", 100);
     struct tn_task *task = own_take(&own);
-    pthread_create(&freer, NULL, free_it, &tenant);
+    pthread_create(&freer, NULL, free_it, notifier);
     /* A task that is not run keeps the notifier: the run below would touch freed memory. */
-    while (tn_notifier_settle(tenant.notifier, 0) != -ESHUTDOWN)
+    while (tn_notifier_settle(notifier, 0) != -ESHUTDOWN)
         sched_yield();
     tn_task_run(task);
     pthread_create(&thread, NULL, own_thread, &own);
     pthread_join(freer, NULL);
+    notifier = NULL;
     own_end(&own, thread);
-    cr_expect_eq(seen_count(&seen), 0);
-    cr_expect_eq(seen.releases, 1);
+    cr_expect_eq(recorder_count(&seen), 0);
+    cr_expect_eq(seen.released, 1);
     cr_expect_eq(atomic_load(&own.releases), 0);
     tn_executor_unref(executor);
     cr_expect_eq(atomic_load(&own.releases), 1);
@@ -385,27 +361,35 @@ Test(executors, settle_inside_submit)
     struct own own;
     struct tn_executor *executor = own_executor(&own, REFUSE);
 
-    struct tn_notifier *notifier = own.notifier = started_on(executor);
-    watch(notifier, ".", IN_CREATE, 0);
+    start_on(executor);
+    own.notifier = notifier;
+    add(".", IN_CREATE, 0);
     make_file("f");
     settle(notifier);
     cr_expect_eq(atomic_load(&own.settled), -EDEADLK);
-    tn_notifier_free(notifier);
-    tn_executor_unref(executor);
+    notifier = tn_notifier_free(notifier);
 }
 
 /* One pool */
+
+struct tenant {
+    struct recorder seen;
+    struct tn_notifier *notifier;
+    char path[16];
+};
 
 static void open_tenant(struct tenant *tenant, unsigned i, struct tn_executor *executor)
 {
     struct tn_notifier_options options = TN_NOTIFIER_OPTIONS_INIT;
 
+    recorder_init(&tenant->seen);
     options.executor = executor;
+    options.processor = tenant->seen.processor;
     snprintf(tenant->path, sizeof(tenant->path), "t%u", i);
-    make_directory(tenant->path);
-    seen_init(&tenant->seen);
-    tenant->notifier = started_with(&tenant->seen, &options);
-    watch(tenant->notifier, tenant->path, IN_CREATE, TN_WATCH_TREE);
+    make_dir(tenant->path);
+    cr_assert_eq(tn_notifier_new(&options, &tenant->notifier), 0);
+    cr_assert_eq(tn_notifier_start(tenant->notifier), 0);
+    add_to(tenant->notifier, tenant->path, IN_CREATE, TN_WATCH_TREE);
 }
 
 Test(executors, one_pool_for_several_notifiers)
@@ -425,12 +409,12 @@ Test(executors, one_pool_for_several_notifiers)
             make_files(at("%s/%u-", tenants[i].path, ended), 200);
         for (unsigned i = ended; i < 6; i++) {
             settle(tenants[i].notifier);
-            cr_expect_eq(seen_count(&tenants[i].seen), (ended + 1) * 200);
+            cr_expect_eq(recorder_count(&tenants[i].seen), (ended + 1) * 200);
         }
         if (ended % 2)
             tn_notifier_free(tenants[ended].notifier);
         else
             finish(tenants[ended].notifier, TN_FINISH_DRAIN);
-        seen_done(&tenants[ended].seen);
+        recorder_done(&tenants[ended].seen);
     }
 }

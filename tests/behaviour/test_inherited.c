@@ -4,15 +4,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "seen.h"
+#include "support.h"
 
-TestSuite(inherited, .init = enter_directory, .fini = leave_directory, .timeout = 60);
+TestSuite(inherited, .init = stage_open, .fini = stage_close, .timeout = 60);
 
 #define CHECK(call)                                                                                \
     if ((call) != -ECHILD)                                                                         \
     _exit(__LINE__ % 256)
 
-static void in_child(struct tn_notifier *notifier, tn_wd wd)
+static void in_child(tn_wd wd)
 {
     struct tn_stats stats = TN_STATS_INIT;
     struct tn_watch_info info = TN_WATCH_INFO_INIT;
@@ -42,54 +42,45 @@ static void in_child(struct tn_notifier *notifier, tn_wd wd)
 }
 
 /* The parent's goes on as if nothing had been. */
-static void fork_and_go_on(struct tn_notifier *notifier, struct seen *seen, tn_wd wd)
+static void fork_and_go_on(tn_wd wd)
 {
     pid_t child = fork();
     int status;
 
     cr_assert_geq(child, 0);
     if (child == 0)
-        in_child(notifier, wd);
+        in_child(wd);
     cr_assert_eq(waitpid(child, &status, 0), child);
     cr_expect_eq(status, 0, "status %#x", (unsigned)status);
     make_file("after");
     settle(notifier);
-    assert_seen(seen, "CREATE ./after\n");
-    cr_expect_eq(seen->releases, 0);
-    tn_notifier_free(notifier);
-    cr_expect_eq(seen->releases, 1);
-    seen_done(seen);
+    EXPECT(&seen, "CREATE .:after");
+    recorder_let_go(&seen);
+    cr_expect_eq(seen.released, 0);
+    notifier = tn_notifier_free(notifier);
+    cr_expect_eq(seen.released, 1);
 }
 
 Test(inherited, started)
 {
-    struct seen seen;
-
-    seen_init(&seen);
-    struct tn_notifier *notifier = started_with(&seen, NULL);
-    tn_wd wd = watch(notifier, ".", IN_CREATE, TN_WATCH_TREE);
+    stage_start();
+    tn_wd wd = add(".", IN_CREATE, TN_WATCH_TREE);
     settle(notifier);
-    fork_and_go_on(notifier, &seen, wd);
+    fork_and_go_on(wd);
 }
 
 Test(inherited, without_a_start)
 {
-    struct seen seen;
-
-    seen_init(&seen);
-    struct tn_notifier *notifier = notifier_with(&seen, NULL);
-    tn_wd wd = watch(notifier, ".", IN_CREATE, TN_WATCH_TREE);
-    fork_and_go_on(notifier, &seen, wd);
+    stage_new(NULL);
+    tn_wd wd = add(".", IN_CREATE, TN_WATCH_TREE);
+    fork_and_go_on(wd);
 }
 
 /* A signal handler in the child must not end the parent's. */
 Test(inherited, stopped_in_the_child)
 {
-    struct seen seen;
-
-    seen_init(&seen);
-    struct tn_notifier *notifier = started_with(&seen, NULL);
-    watch(notifier, ".", IN_CREATE, 0);
+    stage_start();
+    add(".", IN_CREATE, 0);
     for (unsigned i = 0; i < 10; i++) {
         pid_t child = fork();
         if (child == 0)
@@ -99,8 +90,6 @@ Test(inherited, stopped_in_the_child)
         cr_expect_eq(status, 0);
         make_file(at("f%u", i));
         settle(notifier);
-        cr_expect_eq(seen_count(&seen), i + 1);
+        cr_expect_eq(recorder_count(&seen), i + 1);
     }
-    tn_notifier_free(notifier);
-    seen_done(&seen);
 }

@@ -2,11 +2,11 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <semaphore.h>
+#include <sched.h>
 #include <stdatomic.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "gate.h"
 #include "support.h"
 
 static sem_t came; /* a call has begun */
@@ -20,26 +20,6 @@ static void open_stage(void)
 }
 
 TestSuite(life, .init = open_stage, .fini = stage_close, .timeout = 60);
-
-static void wait_for(sem_t *semaphore)
-{
-    struct timespec end;
-
-    clock_gettime(CLOCK_REALTIME, &end);
-    end.tv_sec += 30;
-    while (sem_timedwait(semaphore, &end) != 0)
-        cr_assert_eq(errno, EINTR, "it did not come");
-}
-
-static struct tn_processor *processor_of(tn_process_fn process, void *userdata)
-{
-    struct tn_processor_ops ops = TN_PROCESSOR_OPS_INIT;
-    struct tn_processor *processor;
-
-    ops.process_default = process;
-    cr_assert_eq(tn_processor_new(&ops, userdata, &processor), 0);
-    return processor;
-}
 
 static struct tn_notifier *new_notifier(void)
 {
@@ -128,7 +108,10 @@ Test(life, free_with_a_watch_removed_before_it_began)
 
 struct failing {
     struct tn_processor *processor;
-    atomic_bool over; /* the call */
+    pid_t adder;
+    pthread_t opener;
+    atomic_bool over;     /* the call */
+    atomic_bool returned; /* the add */
     atomic_int released;
 };
 
@@ -151,10 +134,13 @@ static void count_failing_release(void *data)
     atomic_fetch_add(&failing->released, 1);
 }
 
-static void *open_gate_later(void *unused)
+/* When the add waits for the call, or has returned without that. */
+static void *open_gate_later(void *userdata)
 {
-    (void)unused;
-    nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+    struct failing *failing = userdata;
+
+    while (!atomic_load(&failing->returned) && !is_asleep(failing->adder))
+        sched_yield();
     sem_post(&gate);
     return NULL;
 }
@@ -162,16 +148,15 @@ static void *open_gate_later(void *unused)
 /* The call is running when the add is cancelled; it goes on for a while. */
 static int cancel_in_a_call(const char *path, tn_wd wd, int error, void *data)
 {
-    static pthread_t thread;
+    struct failing *failing = data;
 
     (void)path;
     (void)wd;
     (void)error;
-    (void)data;
     make_file("w/f");
     wait_for(&came);
-    cr_assert_eq(pthread_create(&thread, NULL, open_gate_later, NULL), 0);
-    pthread_detach(thread);
+    failing->adder = gettid();
+    cr_assert_eq(pthread_create(&failing->opener, NULL, open_gate_later, failing), 0);
     return -EOWNERDEAD;
 }
 
@@ -182,15 +167,18 @@ Test(life, a_failed_add_returns_after_its_last_call)
 
     stage_start();
     make_dir("w");
-    failing.processor = processor_of(pass_gate, &failing);
+    failing.processor = processing(pass_gate, &failing);
     int result =
         tn_watch_add(notifier, "w",
                      TN_WATCH_OPTIONS(.mask = IN_CREATE, .flags = TN_WATCH_TREE,
                                       .processor = failing.processor, .data = &failing,
                                       .release = count_failing_release, .placed = cancel_in_a_call),
                      &wd);
+    bool over = atomic_load(&failing.over);
+    atomic_store(&failing.returned, true);
+    pthread_join(failing.opener, NULL);
     cr_expect_eq(result, -EOWNERDEAD);
-    cr_expect(atomic_load(&failing.over), "its data may go now");
+    cr_expect(over, "its data may go now");
     cr_expect_eq(wd, -7);
     tn_processor_unref(failing.processor);
     settle(notifier);
@@ -300,13 +288,10 @@ static void last_reference_gone(void *unused)
 Test(life, free_inside_a_release)
 {
     struct tn_processor_ops ops = TN_PROCESSOR_OPS_INIT;
-    struct tn_notifier_options options = TN_NOTIFIER_OPTIONS_INIT;
     struct releasing releasing = {.free = true};
 
     ops.release = last_reference_gone;
-    cr_assert_eq(tn_processor_new(&ops, NULL, &options.processor), 0);
-    cr_assert_eq(tn_notifier_new(&options, &notifier), 0);
-    tn_processor_unref(options.processor);
+    stage_new_with(processor_of(&ops, NULL), NULL);
     cr_assert_eq(tn_notifier_start(notifier), 0);
     tn_wd wd = add_releasing(&releasing);
     cr_expect_eq(tn_watch_remove(notifier, wd, 0), 0);
@@ -339,7 +324,7 @@ static int free_other(const struct tn_event *event, void *userdata)
 static void free_other_in_a_call(bool started)
 {
     struct freeing freeing = {.other = new_notifier(), .released_then = -1};
-    struct tn_processor *processor = processor_of(free_other, &freeing);
+    struct tn_processor *processor = processing(free_other, &freeing);
 
     stage_start();
     make_dir("w");
@@ -384,12 +369,11 @@ Test(life, nothing_is_flushed_after_a_discard)
 {
     for (int how = 0; how < 3; how++) {
         struct tn_processor_ops ops = TN_PROCESSOR_OPS_INIT;
-        struct tn_processor *processor;
         atomic_int flushes = 0;
         struct tn_notifier *own = new_notifier();
 
         ops.flush = count_flush;
-        cr_assert_eq(tn_processor_new(&ops, &flushes, &processor), 0);
+        struct tn_processor *processor = processor_of(&ops, &flushes);
         cr_assert_eq(tn_watch_add(own, ".",
                                   TN_WATCH_OPTIONS(.mask = IN_CREATE, .processor = processor),
                                   NULL),

@@ -6,30 +6,17 @@
 #include <signal.h>
 #include <stdatomic.h>
 
-#include "seen.h"
+#include "gate.h"
+#include "support.h"
 
-static struct seen seen;
-
-static void open_stage(void)
-{
-    enter_directory();
-    seen_init(&seen);
-}
-
-static void close_stage(void)
-{
-    seen_done(&seen);
-    leave_directory();
-}
-
-TestSuite(loop, .init = open_stage, .fini = close_stage, .timeout = 60);
+TestSuite(loop, .init = stage_open, .fini = stage_close, .timeout = 60);
 
 struct rounds {
     unsigned made, count;
     int result;
 };
 
-static int make_one_and_stop(struct tn_notifier *notifier, void *userdata)
+static int make_one_and_stop(struct tn_notifier *which, void *userdata)
 {
     struct rounds *rounds = userdata;
 
@@ -37,7 +24,7 @@ static int make_one_and_stop(struct tn_notifier *notifier, void *userdata)
     if (rounds->result)
         return rounds->result;
     if (rounds->made == 10)
-        tn_notifier_stop(notifier, TN_FINISH_DRAIN);
+        tn_notifier_stop(which, TN_FINISH_DRAIN);
     else
         make_file(at("f%u", rounds->made++));
     return 0;
@@ -45,105 +32,84 @@ static int make_one_and_stop(struct tn_notifier *notifier, void *userdata)
 
 Test(loop, until_stopped)
 {
-    struct tn_notifier *notifier = notifier_with(&seen, NULL);
     struct rounds rounds = {0};
 
-    watch(notifier, ".", IN_CREATE, 0);
+    stage_new(NULL);
+    add(".", IN_CREATE, 0);
     make_file("first");
     cr_expect_eq(tn_notifier_loop(notifier, make_one_and_stop, &rounds), 0);
     cr_expect_geq(rounds.count, 11);
-    cr_expect_eq(seen_count(&seen), 11);
-    cr_expect_geq(seen.flushes, 1);
+    cr_expect_eq(recorder_count(&seen), 11);
+    cr_expect_geq(seen.flushed, 1);
     cr_expect_eq(tn_notifier_loop(notifier, make_one_and_stop, &rounds), 0, "it is stopped");
     cr_expect_eq(tn_notifier_join(notifier), 0);
-    tn_notifier_free(notifier);
 }
 
 Test(loop, ends_with_its_callback_and_begins_again)
 {
-    struct tn_notifier *notifier = notifier_with(&seen, NULL);
     struct rounds rounds = {.result = 42};
 
-    watch(notifier, ".", IN_CREATE, 0);
+    stage_new(NULL);
+    add(".", IN_CREATE, 0);
     make_file("a");
     cr_expect_eq(tn_notifier_loop(notifier, make_one_and_stop, &rounds), 42);
     rounds.result = -7;
     make_file("b");
     cr_expect_eq(tn_notifier_loop(notifier, make_one_and_stop, &rounds), -7);
-    assert_seen(&seen, "CREATE ./a\nCREATE ./b\n");
-    cr_expect_eq(seen.flushes, 0);
-    tn_notifier_free(notifier);
+    EXPECT(&seen, "CREATE .:a", "CREATE .:b");
+    cr_expect_eq(seen.flushed, 0);
 }
 
-static int stop_discarding(struct tn_notifier *notifier, void *unused)
+static int stop_discarding(struct tn_notifier *which, void *unused)
 {
     (void)unused;
     make_files("g", 100);
-    return tn_notifier_stop(notifier, TN_FINISH_DISCARD);
+    return tn_notifier_stop(which, TN_FINISH_DISCARD);
 }
 
 Test(loop, after_a_discard_processes_nothing_more)
 {
-    struct tn_notifier *notifier = notifier_with(&seen, NULL);
-
-    watch(notifier, ".", IN_CREATE, 0);
+    stage_new(NULL);
+    add(".", IN_CREATE, 0);
     make_file("f");
     cr_expect_eq(tn_notifier_loop(notifier, stop_discarding, NULL), 0);
-    assert_seen(&seen, "CREATE ./f\n");
-    cr_expect_eq(seen.flushes, 0, "nothing is delivered after a discard");
-    tn_notifier_free(notifier);
+    EXPECT(&seen, "CREATE .:f");
+    cr_expect_eq(seen.flushed, 0, "nothing is delivered after a discard");
 }
 
-static int stop_in_processor(const struct tn_event *event, void *userdata)
+static int stop_in_processor(const struct tn_event *event, void *unused)
 {
     (void)event;
-    return tn_notifier_stop(*(struct tn_notifier **)userdata, TN_FINISH_DRAIN);
+    (void)unused;
+    return tn_notifier_stop(notifier, TN_FINISH_DRAIN);
 }
 
 Test(loop, ends_with_a_stop_in_a_processor)
 {
     struct tn_processor_ops ops = TN_PROCESSOR_OPS_INIT;
-    struct tn_processor *processor;
-    struct tn_notifier *notifier = notifier_with(&seen, NULL);
 
+    stage_new(NULL);
     ops.process_create = stop_in_processor;
-    cr_assert_eq(tn_processor_new(&ops, &notifier, &processor), 0);
-    cr_assert_eq(tn_watch_add(notifier, ".",
-                              TN_WATCH_OPTIONS(.mask = IN_CREATE, .processor = processor), NULL),
-                 0);
+    struct tn_processor *processor = processor_of(&ops, NULL);
+    add_options(".", TN_WATCH_OPTIONS(.mask = IN_CREATE, .processor = processor));
+    tn_processor_unref(processor);
     make_file("f");
     cr_expect_eq(tn_notifier_loop(notifier, NULL, NULL), 0);
-    tn_notifier_free(notifier);
-    tn_processor_unref(processor);
 }
 
-static int pass_gate(const struct tn_event *event, void *gate)
+static void *open_later(void *gate)
 {
-    (void)event;
-    gate_pass(gate);
-    return 0;
-}
-
-struct late_open {
-    struct gate *gate;
-    struct tn_notifier *notifier;
-};
-
-static void *open_later(void *userdata)
-{
-    struct late_open *late = userdata;
-
-    while (tn_notifier_check_events(late->notifier, 0) != -ESHUTDOWN)
+    while (tn_notifier_check_events(notifier, 0) != -ESHUTDOWN)
         sched_yield();
-    gate_open(late->gate);
+    gate_open(gate);
     return NULL;
 }
 
-static int stop_draining(struct tn_notifier *notifier, void *unused)
+static int stop_draining(struct tn_notifier *which, void *unused)
 {
     (void)unused;
     make_files("g", 100);
-    return tn_notifier_stop(notifier, TN_FINISH_DRAIN);
+    return tn_notifier_stop(which, TN_FINISH_DRAIN);
 }
 
 /* What happened before the stop is processed when the loop returns, whoever processes. */
@@ -156,38 +122,33 @@ Test(loop, drains_an_executor)
     pthread_t thread;
 
     gate_init(&gate);
-    ops.process_create = pass_gate;
-    cr_assert_eq(tn_processor_new(&ops, &gate, &members[0]), 0);
-    members[1] = seen_processor(&seen);
-    cr_assert_eq(tn_processor_new_chain(members, 2, &chain), 0);
     cr_assert_eq(tn_executor_new_pool(NULL, &options.executor), 0);
-    struct tn_notifier *notifier = notifier_with(&seen, &options);
+    stage_new(&options);
     tn_executor_unref(options.executor);
-    cr_assert_eq(tn_watch_add(notifier, ".",
-                              TN_WATCH_OPTIONS(.mask = IN_CREATE, .processor = chain), NULL),
-                 0);
-    make_file("f");
-    struct late_open late = {.gate = &gate, .notifier = notifier};
-    pthread_create(&thread, NULL, open_later, &late);
-    cr_expect_eq(tn_notifier_loop(notifier, stop_draining, NULL), 0);
-    cr_expect_eq(seen_count(&seen), 101);
-    pthread_join(thread, NULL);
-    tn_notifier_free(notifier);
-    tn_processor_unref(chain);
+    ops.process_create = gate_pass_event;
+    members[0] = processor_of(&ops, &gate);
+    members[1] = seen.processor;
+    cr_assert_eq(tn_processor_new_chain(members, 2, &chain), 0);
     tn_processor_unref(members[0]);
-    tn_processor_unref(members[1]);
+    add_options(".", TN_WATCH_OPTIONS(.mask = IN_CREATE, .processor = chain));
+    tn_processor_unref(chain);
+    make_file("f");
+    pthread_create(&thread, NULL, open_later, &gate);
+    cr_expect_eq(tn_notifier_loop(notifier, stop_draining, NULL), 0);
+    cr_expect_eq(recorder_count(&seen), 101);
+    pthread_join(thread, NULL);
+    notifier = tn_notifier_free(notifier);
 }
 
 /* Signals */
 
-static struct tn_notifier *to_stop;
 static atomic_uint signals;
 
 static void on_signal(int signal)
 {
     (void)signal;
     atomic_fetch_add(&signals, 1);
-    tn_notifier_stop(to_stop, TN_FINISH_DRAIN);
+    tn_notifier_stop(notifier, TN_FINISH_DRAIN);
 }
 
 static void count_signal(int signal)
@@ -239,59 +200,56 @@ static void end_interrupting(struct interrupter *self, pthread_t thread)
 
 Test(loop, a_signal_interrupts_check_events)
 {
-    struct tn_notifier *notifier = notifier_with(&seen, NULL);
     struct interrupter self;
 
+    stage_new(NULL);
     handle(count_signal);
     pthread_t thread = start_interrupting(&self);
     cr_expect_eq(tn_notifier_check_events(notifier, -1), -EINTR);
     end_interrupting(&self, thread);
-    tn_notifier_free(notifier);
 }
 
 Test(loop, a_stop_in_a_signal_handler_ends_check_events)
 {
-    struct tn_notifier *notifier = to_stop = notifier_with(&seen, NULL);
     struct interrupter self;
 
+    stage_new(NULL);
     handle(on_signal);
     pthread_t thread = start_interrupting(&self);
     cr_expect_eq(tn_notifier_check_events(notifier, -1), -ESHUTDOWN);
     end_interrupting(&self, thread);
-    tn_notifier_free(notifier);
 }
 
 /* Nothing is interrupted when the signal comes first; the loop ends all the same. */
 Test(loop, a_stop_in_a_signal_handler_ends_the_loop)
 {
-    struct tn_notifier *notifier = to_stop = notifier_with(&seen, NULL);
     struct interrupter self;
 
-    watch(notifier, ".", IN_CREATE, 0);
+    stage_new(NULL);
+    add(".", IN_CREATE, 0);
     make_files("f", 100);
     handle(on_signal);
     pthread_t thread = start_interrupting(&self);
     cr_expect_eq(tn_notifier_loop(notifier, NULL, NULL), 0);
     end_interrupting(&self, thread);
-    cr_expect_eq(seen_count(&seen), 100);
-    tn_notifier_free(notifier);
+    cr_expect_eq(recorder_count(&seen), 100);
 }
 
-static void *stop_it(void *notifier)
+static void *stop_it(void *unused)
 {
+    (void)unused;
     tn_notifier_stop(notifier, TN_FINISH_DISCARD);
     return NULL;
 }
 
 Test(loop, a_stop_by_another_thread_ends_check_events)
 {
-    struct tn_notifier *notifier = notifier_with(&seen, NULL);
     pthread_t thread;
 
-    pthread_create(&thread, NULL, stop_it, notifier);
+    stage_new(NULL);
+    pthread_create(&thread, NULL, stop_it, NULL);
     while (tn_notifier_check_events(notifier, -1) != -ESHUTDOWN)
         ;
     pthread_join(thread, NULL);
     cr_expect_eq(tn_notifier_check_events(notifier, 0), -ESHUTDOWN);
-    tn_notifier_free(notifier);
 }

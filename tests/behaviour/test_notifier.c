@@ -6,50 +6,47 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "seen.h"
+#include "support.h"
 
-TestSuite(notifier, .init = enter_directory, .fini = leave_directory, .timeout = 60);
+TestSuite(notifier, .init = stage_open, .fini = stage_close, .timeout = 60);
 
-static struct tn_notifier *make(void)
+static void make(void)
 {
-    struct tn_notifier *notifier;
-
     cr_assert_eq(tn_notifier_new(NULL, &notifier), 0);
-    return notifier;
 }
 
 Test(notifier, new_checks_its_options)
 {
     struct tn_notifier_options options = TN_NOTIFIER_OPTIONS_INIT;
-    struct tn_notifier *untouched = (struct tn_notifier *)&options, *notifier = untouched;
+    struct tn_notifier *untouched = (struct tn_notifier *)&options, *made = untouched;
     struct tn_executor *executor;
 
     cr_assert_eq(tn_executor_new_inline(&executor), 0);
     cr_expect_eq(tn_notifier_new(NULL, NULL), -EINVAL);
     options.size = 1;
-    cr_expect_eq(tn_notifier_new(&options, &notifier), -EINVAL);
+    cr_expect_eq(tn_notifier_new(&options, &made), -EINVAL);
     options.size = sizeof(options);
     options.flags = 0x80000000u;
-    cr_expect_eq(tn_notifier_new(&options, &notifier), -EINVAL);
+    cr_expect_eq(tn_notifier_new(&options, &made), -EINVAL);
     options.flags = 0;
     options.threads = 1025;
-    cr_expect_eq(tn_notifier_new(&options, &notifier), -EINVAL);
+    cr_expect_eq(tn_notifier_new(&options, &made), -EINVAL);
     options.threads = 1;
     options.executor = executor;
-    cr_expect_eq(tn_notifier_new(&options, &notifier), -EINVAL);
+    cr_expect_eq(tn_notifier_new(&options, &made), -EINVAL);
     options.threads = 0;
     options.executor = NULL;
     options.order = (enum tn_order)99;
-    cr_expect_eq(tn_notifier_new(&options, &notifier), -EINVAL);
+    cr_expect_eq(tn_notifier_new(&options, &made), -EINVAL);
     options.order = TN_ORDER_DEFAULT;
     options.when_full = (enum tn_full)99;
-    cr_expect_eq(tn_notifier_new(&options, &notifier), -EINVAL);
+    cr_expect_eq(tn_notifier_new(&options, &made), -EINVAL);
     options.when_full = TN_FULL_BLOCK;
     options.log_level = TN_LOG_DEBUG + 1;
-    cr_expect_eq(tn_notifier_new(&options, &notifier), -EINVAL);
+    cr_expect_eq(tn_notifier_new(&options, &made), -EINVAL);
     options.log_level = -1;
-    cr_expect_eq(tn_notifier_new(&options, &notifier), -EINVAL);
-    cr_expect_eq(notifier, untouched);
+    cr_expect_eq(tn_notifier_new(&options, &made), -EINVAL);
+    cr_expect_eq(made, untouched);
     tn_executor_unref(executor);
 }
 
@@ -59,12 +56,10 @@ Test(notifier, new_of_a_later_version)
         struct tn_notifier_options known;
         uint64_t later;
     } options = {.known = {.size = sizeof(options)}, .later = 1};
-    struct tn_notifier *notifier;
 
     cr_expect_eq(tn_notifier_new(&options.known, &notifier), -E2BIG);
     options.later = 0;
     cr_assert_eq(tn_notifier_new(&options.known, &notifier), 0);
-    tn_notifier_free(notifier);
 }
 
 Test(notifier, null_is_an_error)
@@ -87,75 +82,65 @@ Test(notifier, null_is_an_error)
 
 Test(notifier, stop_checks_how)
 {
-    struct tn_notifier *notifier = make();
-
+    make();
     cr_expect_eq(tn_notifier_stop(notifier, (enum tn_finish)7), -EINVAL);
     cr_expect_eq(tn_notifier_start(notifier), 0, "a stop that failed stopped it");
-    tn_notifier_free(notifier);
 }
 
 Test(notifier, free_at_once)
 {
-    tn_notifier_free(make());
+    make();
+    cr_expect_null(tn_notifier_free(notifier));
+    notifier = NULL;
 }
 
 Test(notifier, free_with_watches)
 {
-    struct tn_notifier *notifier = make();
-
-    watch(notifier, ".", CHANGES, TN_WATCH_TREE);
+    make();
+    add(".", CHANGES, TN_WATCH_TREE);
     make_files("f", 100);
-    tn_notifier_free(notifier);
 }
 
 Test(notifier, free_while_it_runs)
 {
-    struct tn_notifier *notifier = make();
-
+    make();
     cr_assert_eq(tn_notifier_start(notifier), 0);
-    watch(notifier, ".", CHANGES, TN_WATCH_TREE);
+    add(".", CHANGES, TN_WATCH_TREE);
     make_files("f", 100);
-    tn_notifier_free(notifier);
 }
 
 Test(notifier, start_twice)
 {
-    struct tn_notifier *notifier = make();
-
+    make();
     cr_assert_eq(tn_notifier_start(notifier), 0);
     cr_expect_eq(tn_notifier_start(notifier), -EALREADY);
     tn_notifier_stop(notifier, TN_FINISH_DRAIN);
     cr_assert_eq(tn_notifier_join(notifier), 0);
     int result = tn_notifier_start(notifier);
     cr_expect(result == -EALREADY || result == -ESHUTDOWN, "%d", result);
-    tn_notifier_free(notifier);
 }
 
 Test(notifier, stop_before_start)
 {
-    struct tn_notifier *notifier = make();
-
+    make();
     cr_assert_eq(tn_notifier_stop(notifier, TN_FINISH_DRAIN), 0);
     cr_expect_eq(tn_notifier_start(notifier), -ESHUTDOWN);
     cr_expect_eq(tn_notifier_join(notifier), 0);
     cr_expect_eq(tn_notifier_join(notifier), 0);
-    tn_notifier_free(notifier);
 }
 
 Test(notifier, stop_any_number_of_times)
 {
-    struct tn_notifier *notifier = make();
-
+    make();
     cr_assert_eq(tn_notifier_start(notifier), 0);
     for (unsigned i = 0; i < 100; i++)
         cr_assert_eq(tn_notifier_stop(notifier, i % 2 ? TN_FINISH_DRAIN : TN_FINISH_DISCARD), 0);
     cr_assert_eq(tn_notifier_join(notifier), 0);
     cr_expect_eq(tn_notifier_stop(notifier, TN_FINISH_DRAIN), 0);
     cr_expect_eq(tn_notifier_join(notifier), 0);
-    tn_notifier_free(notifier);
 }
 
-static void check_stopped(struct tn_notifier *notifier, tn_wd wd)
+static void check_stopped(tn_wd wd)
 {
     struct tn_stats stats = TN_STATS_INIT;
     const char *path = ".";
@@ -174,77 +159,68 @@ static void check_stopped(struct tn_notifier *notifier, tn_wd wd)
 
 Test(notifier, calls_after_the_end)
 {
-    struct tn_notifier *notifier = make();
-    tn_wd wd = watch(notifier, ".", IN_CREATE, 0);
-
+    make();
+    tn_wd wd = add(".", IN_CREATE, 0);
     cr_assert_eq(tn_notifier_start(notifier), 0);
     tn_notifier_stop(notifier, TN_FINISH_DRAIN);
     cr_assert_eq(tn_notifier_join(notifier), 0);
-    check_stopped(notifier, wd);
-    tn_notifier_free(notifier);
+    check_stopped(wd);
 }
 
 Test(notifier, calls_after_an_end_without_a_start)
 {
-    struct tn_notifier *notifier = make();
-    tn_wd wd = watch(notifier, ".", IN_CREATE, 0);
-
+    make();
+    tn_wd wd = add(".", IN_CREATE, 0);
     tn_notifier_stop(notifier, TN_FINISH_DISCARD);
     cr_expect_eq(tn_notifier_check_events(notifier, -1), -ESHUTDOWN);
     cr_expect_eq(tn_notifier_loop(notifier, NULL, NULL), 0);
     cr_expect_eq(tn_notifier_process_events(notifier), 0);
-    check_stopped(notifier, wd);
-    tn_notifier_free(notifier);
+    check_stopped(wd);
 }
 
 Test(notifier, start_after_events_were_read)
 {
-    struct seen seen;
-
-    seen_init(&seen);
-    struct tn_notifier *notifier = notifier_with(&seen, NULL);
-    watch(notifier, ".", IN_CREATE, 0);
+    stage_new(NULL);
+    add(".", IN_CREATE, 0);
     make_file("read");
     cr_assert_eq(tn_notifier_read_events(notifier), 1);
     make_file("queued");
     cr_assert_eq(tn_notifier_start(notifier), 0);
     make_file("later");
     settle(notifier);
-    assert_seen(&seen, "CREATE ./read\nCREATE ./queued\nCREATE ./later\n");
-    tn_notifier_free(notifier);
-    seen_done(&seen);
+    EXPECT(&seen, "CREATE .:read", "CREATE .:queued", "CREATE .:later");
 }
 
 /* Join */
 
-static void *join(void *notifier)
+static void *join(void *unused)
 {
+    (void)unused;
     return (void *)(intptr_t)tn_notifier_join(notifier);
 }
 
 Test(notifier, join_by_several_threads)
 {
     for (unsigned started = 0; started < 2; started++) {
-        struct tn_notifier *notifier = make();
         pthread_t threads[8];
         void *result;
 
+        make();
         if (started)
             cr_assert_eq(tn_notifier_start(notifier), 0);
         for (size_t i = 0; i < 8; i++)
-            cr_assert_eq(pthread_create(&threads[i], NULL, join, notifier), 0);
+            cr_assert_eq(pthread_create(&threads[i], NULL, join, NULL), 0);
         cr_assert_eq(tn_notifier_stop(notifier, TN_FINISH_DRAIN), 0);
         for (size_t i = 0; i < 8; i++) {
             pthread_join(threads[i], &result);
             cr_expect_null(result);
         }
-        tn_notifier_free(notifier);
+        notifier = tn_notifier_free(notifier);
     }
 }
 
 Test(notifier, threads_are_named_and_block_signals)
 {
-    struct tn_notifier *notifier;
     char name[32];
     struct tn_notifier_options options = TN_NOTIFIER_OPTIONS_INIT;
     FILE *list;
@@ -273,5 +249,4 @@ Test(notifier, threads_are_named_and_block_signals)
     pclose(list);
     cr_expect_geq(readers, 1); /* liburcu's own thread inherits a name */
     cr_expect_eq(workers, 3);
-    tn_notifier_free(notifier);
 }

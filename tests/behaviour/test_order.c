@@ -8,9 +8,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "seen.h"
+#include "support.h"
 
-TestSuite(order, .init = enter_directory, .fini = leave_directory, .timeout = 60);
+TestSuite(order, .init = stage_open, .fini = stage_close, .timeout = 60);
 
 enum { DOMAINS = 4096, WATCHES = 1024, ADDS = 4, WRITERS = 4 };
 
@@ -24,7 +24,6 @@ struct stage {
     struct domain domains[DOMAINS];
     atomic_uint calls, together, backward, after_ignored, ignored_twice, released_early;
     atomic_uint ignored[WATCHES]; /* by wd */
-    struct tn_notifier *notifier;
 };
 
 /* options.data of an add */
@@ -84,40 +83,28 @@ static void check_release(void *data)
     atomic_fetch_add(&own->releases, 1);
 }
 
-static struct tn_notifier *make_notifier(enum tn_order order, unsigned threads,
-                                         tn_process_fn process, void *userdata)
+static void start_with(enum tn_order order, unsigned threads, tn_process_fn process, void *userdata)
 {
     struct tn_notifier_options options = TN_NOTIFIER_OPTIONS_INIT;
-    struct tn_processor_ops ops = TN_PROCESSOR_OPS_INIT;
-    struct tn_notifier *notifier;
 
-    ops.process_default = process;
-    cr_assert_eq(tn_processor_new(&ops, userdata, &options.processor), 0);
     options.threads = threads;
     options.order = order;
     options.queue_bytes = 256 * 1024;
-    cr_assert_eq(tn_notifier_new(&options, &notifier), 0);
-    tn_processor_unref(options.processor);
+    stage_new_with(processing(process, userdata), &options);
     cr_assert_eq(tn_notifier_start(notifier), 0);
-    return notifier;
 }
 
-struct writer {
-    struct tn_notifier *notifier;
-    unsigned number;
-};
-
 /* Directories come and go below all roots, and files in them. */
-static void *write_tree(void *userdata)
+static void *write_tree(void *own)
 {
-    struct writer *writer = userdata;
+    unsigned number = ((struct own *)own)->number;
 
     for (unsigned i = 0; i < 20; i++) {
         char path[64];
-        snprintf(path, sizeof(path), "d%u/%u", writer->number, i);
-        make_directory(path);
+        snprintf(path, sizeof(path), "d%u/%u", number, i);
+        make_dir(path);
         make_files(at("%s/f", path), 10);
-        settle(writer->notifier);
+        settle(notifier);
         for (unsigned k = 0; k < 10; k++)
             append(at("%s/f%u", path, k), "x");
         for (unsigned k = 0; k < 10; k++)
@@ -133,35 +120,30 @@ static void check_order(enum tn_order order)
 {
     struct stage *stage = calloc(1, sizeof(*stage));
     struct own owns[2 * ADDS];
-    struct writer writers[WRITERS];
     pthread_t threads[WRITERS];
     tn_wd wds[2 * ADDS];
 
     cr_assert_not_null(stage);
     stage->order = order;
-    stage->notifier = make_notifier(order, 4, check_domain, stage);
+    start_with(order, 4, check_domain, stage);
     for (unsigned i = 0; i < 2 * ADDS; i++) {
         owns[i] = (struct own){.stage = stage, .number = i};
         if (i < ADDS)
-            make_directory(at("d%u", i));
-        cr_assert_eq(tn_watch_add(stage->notifier, at("d%u", i % ADDS),
-                                  TN_WATCH_OPTIONS(.mask = CHANGES | IN_DELETE_SELF,
-                                                   .flags = TN_WATCH_TREE, .data = &owns[i],
-                                                   .release = check_release),
-                                  &wds[i]),
-                     0);
+            make_dir(at("d%u", i));
+        wds[i] =
+            add_options(at("d%u", i % ADDS),
+                        TN_WATCH_OPTIONS(.mask = CHANGES | IN_DELETE_SELF, .flags = TN_WATCH_TREE,
+                                         .data = &owns[i], .release = check_release));
     }
-    for (unsigned i = 0; i < WRITERS; i++) {
-        writers[i] = (struct writer){.notifier = stage->notifier, .number = i};
-        pthread_create(&threads[i], NULL, write_tree, &writers[i]);
-    }
+    for (size_t i = 0; i < WRITERS; i++)
+        pthread_create(&threads[i], NULL, write_tree, &owns[i]);
     for (size_t i = 0; i < WRITERS; i++)
         pthread_join(threads[i], NULL);
     for (unsigned i = 0; i < ADDS; i++)
         make_files(at("d%u/g", i), 100);
     for (size_t i = 0; i < 2 * ADDS; i++)
-        cr_expect_eq(tn_watch_remove(stage->notifier, wds[i], TN_REMOVE_RECURSIVE), 0);
-    settle(stage->notifier);
+        cr_expect_eq(tn_watch_remove(notifier, wds[i], TN_REMOVE_RECURSIVE), 0);
+    settle(notifier);
     for (size_t i = 0; i < 2 * ADDS; i++) {
         cr_expect_eq(atomic_load(&owns[i].releases), 1, "add %zu", i);
         cr_expect_eq(atomic_load(&stage->ignored[wds[i]]), 1, "add %zu", i);
@@ -172,8 +154,8 @@ static void check_order(enum tn_order order)
     cr_expect_eq(atomic_load(&stage->after_ignored), 0);
     cr_expect_eq(atomic_load(&stage->ignored_twice), 0);
     cr_expect_eq(atomic_load(&stage->released_early), 0);
-    cr_expect_eq(stats_of(stage->notifier).watches, 0);
-    tn_notifier_free(stage->notifier);
+    cr_expect_eq(stats().watches, 0);
+    notifier = tn_notifier_free(notifier);
     free(stage);
 }
 
@@ -231,10 +213,10 @@ static int check_file(const struct tn_event *event, void *files)
 Test(order, path_by_path)
 {
     struct file *files = calloc(FILES, sizeof(*files));
-    struct tn_notifier *notifier = make_notifier(TN_ORDER_PATH, 4, check_file, files);
 
     cr_assert_not_null(files);
-    watch(notifier, ".", CHANGES, 0);
+    start_with(TN_ORDER_PATH, 4, check_file, files);
+    add(".", CHANGES, 0);
     make_files("f", FILES);
     for (unsigned round = 0; round < ROUNDS; round++)
         for (unsigned i = 0; i < FILES; i++)
@@ -244,7 +226,7 @@ Test(order, path_by_path)
         cr_expect_eq(atomic_load(&files[i].events), 2 + 2 * ROUNDS);
         cr_expect_eq(atomic_load(&files[i].wrong), 0);
     }
-    tn_notifier_free(notifier);
+    notifier = tn_notifier_free(notifier);
     free(files);
 }
 
@@ -257,100 +239,80 @@ static int meet(const struct tn_event *event, void *barrier)
     return 0;
 }
 
-static struct tn_notifier *meeting(enum tn_order order, pthread_barrier_t *barrier)
+static void start_meeting(enum tn_order order)
 {
-    pthread_barrier_init(barrier, NULL, 2);
-    return make_notifier(order, 2, meet, barrier);
+    static pthread_barrier_t barrier;
+
+    pthread_barrier_init(&barrier, NULL, 2);
+    start_with(order, 2, meet, &barrier);
 }
 
-Test(order, trees_run_at_once)
+/* As many in a as in b, and none of them without one in the other. */
+static void meet_in_two_directories(void)
 {
-    pthread_barrier_t barrier;
-    struct tn_notifier *notifier = meeting(TN_ORDER_TREE, &barrier);
-
-    make_directory("a");
-    make_directory("b");
-    watch(notifier, "a", IN_CREATE, TN_WATCH_TREE);
-    watch(notifier, "b", IN_CREATE, TN_WATCH_TREE);
     for (unsigned i = 0; i < 100; i++) {
         make_file(at("a/%u", i));
         make_file(at("b/%u", i));
     }
     settle(notifier);
-    tn_notifier_free(notifier);
+}
+
+Test(order, trees_run_at_once)
+{
+    start_meeting(TN_ORDER_TREE);
+    make_dir("a");
+    make_dir("b");
+    add("a", IN_CREATE, TN_WATCH_TREE);
+    add("b", IN_CREATE, TN_WATCH_TREE);
+    meet_in_two_directories();
 }
 
 /* Two adds on one directory are two trees. */
 Test(order, two_adds_on_one_directory_run_at_once)
 {
-    pthread_barrier_t barrier;
-    struct tn_notifier *notifier = meeting(TN_ORDER_TREE, &barrier);
-
-    watch(notifier, ".", IN_CREATE, TN_WATCH_TREE);
-    watch(notifier, ".", IN_CREATE, TN_WATCH_TREE);
+    start_meeting(TN_ORDER_TREE);
+    add(".", IN_CREATE, TN_WATCH_TREE);
+    add(".", IN_CREATE, TN_WATCH_TREE);
     make_files("f", 100);
     settle(notifier);
-    tn_notifier_free(notifier);
 }
 
 Test(order, directories_run_at_once)
 {
-    pthread_barrier_t barrier;
-    struct tn_notifier *notifier = meeting(TN_ORDER_DIRECTORY, &barrier);
-
-    make_directory("a");
-    make_directory("b");
-    watch(notifier, ".", IN_CREATE, TN_WATCH_TREE);
-    for (unsigned i = 0; i < 100; i++) {
-        make_file(at("a/%u", i));
-        make_file(at("b/%u", i));
-    }
-    settle(notifier);
-    tn_notifier_free(notifier);
+    start_meeting(TN_ORDER_DIRECTORY);
+    make_dir("a");
+    make_dir("b");
+    add(".", IN_CREATE, TN_WATCH_TREE);
+    meet_in_two_directories();
 }
 
 Test(order, paths_run_at_once)
 {
-    pthread_barrier_t barrier;
-    struct tn_notifier *notifier = meeting(TN_ORDER_PATH, &barrier);
-
-    watch(notifier, ".", IN_CREATE, TN_WATCH_TREE);
+    start_meeting(TN_ORDER_PATH);
+    add(".", IN_CREATE, TN_WATCH_TREE);
     for (unsigned i = 0; i < 100; i++) {
         make_file(at("f%u", i));
         make_file(at("another-%u", i));
         settle(notifier);
     }
-    tn_notifier_free(notifier);
 }
 
 Test(order, none_runs_at_once)
 {
-    pthread_barrier_t barrier;
-    struct tn_notifier *notifier = meeting(TN_ORDER_NONE, &barrier);
-
-    watch(notifier, ".", IN_CREATE, TN_WATCH_TREE);
+    start_meeting(TN_ORDER_NONE);
+    add(".", IN_CREATE, TN_WATCH_TREE);
     make_files("f", 100);
     settle(notifier);
-    tn_notifier_free(notifier);
 }
 
 /* An add's own order goes before the notifier's. */
 Test(order, of_a_watch)
 {
-    pthread_barrier_t barrier;
-    struct tn_notifier *notifier = meeting(TN_ORDER_NOTIFIER, &barrier);
-    struct tn_watch_info info = TN_WATCH_INFO_INIT;
-    tn_wd wd;
-
-    cr_assert_eq(tn_watch_add(notifier, ".",
-                              TN_WATCH_OPTIONS(.mask = IN_CREATE, .order = TN_ORDER_NONE), &wd),
-                 0);
+    start_meeting(TN_ORDER_NOTIFIER);
+    tn_wd wd = add_options(".", TN_WATCH_OPTIONS(.mask = IN_CREATE, .order = TN_ORDER_NONE));
     make_files("f", 100);
     settle(notifier);
-    cr_assert_eq(tn_watch_get_info(notifier, wd, &info), 0);
-    cr_expect_eq(info.order, TN_ORDER_NONE);
-    wd = watch(notifier, "f0", IN_MODIFY, 0);
-    cr_assert_eq(tn_watch_get_info(notifier, wd, &info), 0);
-    cr_expect_eq(info.order, TN_ORDER_NOTIFIER);
-    tn_notifier_free(notifier);
+    cr_expect_eq(info(wd).order, TN_ORDER_NONE);
+    wd = add("f0", IN_MODIFY, 0);
+    cr_expect_eq(info(wd).order, TN_ORDER_NOTIFIER);
 }

@@ -2,6 +2,7 @@
  * Interleavings that the kernel gives once in a million: the stream is the
  * test's own (replay), and its hook runs where the other thread would.
  */
+#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -56,6 +57,18 @@ Test(races, taken_in_while_the_only_other_watch_is_removed)
     EXPECT(&seen, "CREATE w/x:f");
 }
 
+/* Two adds on w: `seen` is told of the one, and `later` of the other. */
+static void watch_twice(void (*hook)(void *context, enum tn__replay_call call))
+{
+    new_with_replay(hook);
+    make_dir("w");
+    add("w", ENTRIES, TN_WATCH_TREE);
+    add_options("w", TN_WATCH_OPTIONS(.mask = ENTRIES, .flags = TN_WATCH_TREE,
+                                      .processor = later.processor));
+    start();
+    settle(notifier);
+}
+
 /* The second add looks after the file has gone, and its deletion lies ahead for both. */
 static void delete_after_first_scan(void *context, enum tn__replay_call call)
 {
@@ -69,13 +82,7 @@ static void delete_after_first_scan(void *context, enum tn__replay_call call)
 
 Test(races, a_second_add_scans_later_and_tells_the_same)
 {
-    new_with_replay(delete_after_first_scan);
-    make_dir("w");
-    add("w", ENTRIES, TN_WATCH_TREE);
-    add_options("w", TN_WATCH_OPTIONS(.mask = ENTRIES, .flags = TN_WATCH_TREE,
-                                      .processor = later.processor));
-    start();
-    settle(notifier);
+    watch_twice(delete_after_first_scan);
     make_dir("w/x");
     make_file("w/x/f");
     make_known("x");
@@ -96,13 +103,7 @@ static void make_after_first_scan(void *context, enum tn__replay_call call)
 
 Test(races, a_second_add_scans_what_its_record_will_tell)
 {
-    new_with_replay(make_after_first_scan);
-    make_dir("w");
-    add("w", ENTRIES, TN_WATCH_TREE);
-    add_options("w", TN_WATCH_OPTIONS(.mask = ENTRIES, .flags = TN_WATCH_TREE,
-                                      .processor = later.processor));
-    start();
-    settle(notifier);
+    watch_twice(make_after_first_scan);
     make_dir("w/x");
     make_known("x");
     EXPECT(&seen, "CREATE|ISDIR w:x", "CREATE w/x:f");
@@ -137,13 +138,11 @@ static void fail_and_push(void *context, enum tn__replay_call call)
 /* What a second try read ahead is told without waiting for anything else to happen. */
 Test(races, a_record_read_by_a_second_try_is_committed)
 {
-    struct tn_processor_ops ops = TN_PROCESSOR_OPS_INIT;
     struct tn_processor *both[2], *chain;
 
     new_with_replay(fail_and_push);
-    ops.process_default = tell_last;
     both[0] = seen.processor;
-    cr_assert_eq(tn_processor_new(&ops, NULL, &both[1]), 0);
+    both[1] = processing(tell_last, NULL);
     cr_assert_eq(tn_processor_new_chain(both, 2, &chain), 0);
     make_dir("w");
     add_options("w", TN_WATCH_OPTIONS(.mask = ENTRIES, .flags = TN_WATCH_TREE, .processor = chain));
@@ -217,19 +216,6 @@ static void *settle_too(void *unused)
     (void)unused;
     settle(notifier);
     return NULL;
-}
-
-static bool is_asleep(pid_t thread)
-{
-    char path[64], state = 0;
-
-    snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)thread);
-    FILE *file = fopen(path, "re");
-    if (file && fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
-        state = 0;
-    if (file)
-        fclose(file);
-    return state == 'S';
 }
 
 static void settle_in_second(void *context, enum tn__replay_call call)

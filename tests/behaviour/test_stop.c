@@ -9,34 +9,21 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "seen.h"
+#include "gate.h"
+#include "support.h"
 
-static struct seen seen;
-
-static void open_stage(void)
-{
-    enter_directory();
-    seen_init(&seen);
-}
-
-static void close_stage(void)
-{
-    seen_done(&seen);
-    leave_directory();
-}
-
-TestSuite(stop, .init = open_stage, .fini = close_stage, .timeout = 60);
+TestSuite(stop, .init = stage_open, .fini = stage_close, .timeout = 60);
 
 Test(stop, drain_loses_nothing)
 {
-    struct tn_notifier *notifier = started_with(&seen, NULL);
-
-    watch(notifier, ".", IN_CREATE, TN_WATCH_TREE);
+    stage_start();
+    recorder_let_go(&seen);
+    add(".", IN_CREATE, TN_WATCH_TREE);
     make_files("f", 10000);
-    finish(notifier, TN_FINISH_DRAIN);
-    cr_expect_eq(seen_count_of(&seen, IN_CREATE), 10000);
-    cr_expect_eq(seen.flushes, 1);
-    cr_expect_eq(seen.releases, 1);
+    notifier = finish(notifier, TN_FINISH_DRAIN);
+    cr_expect_eq(recorder_count_of(&seen, IN_CREATE), 10000);
+    cr_expect_eq(seen.flushed, 1);
+    cr_expect_eq(seen.released, 1);
 }
 
 Test(stop, drain_loses_nothing_with_four_workers_and_no_order)
@@ -46,38 +33,37 @@ Test(stop, drain_loses_nothing_with_four_workers_and_no_order)
     options.threads = 4;
     options.order = TN_ORDER_NONE;
     options.queue_bytes = 64 * 1024;
-    struct tn_notifier *notifier = started_with(&seen, &options);
-    watch(notifier, ".", IN_CREATE, TN_WATCH_TREE);
+    stage_start_with(&options);
+    add(".", IN_CREATE, TN_WATCH_TREE);
     make_files("f", 10000);
-    finish(notifier, TN_FINISH_DRAIN);
-    cr_expect_eq(seen_count_of(&seen, IN_CREATE), 10000);
+    notifier = finish(notifier, TN_FINISH_DRAIN);
+    cr_expect_eq(recorder_count_of(&seen, IN_CREATE), 10000);
 }
 
 Test(stop, drain_scans_new_directories)
 {
     for (unsigned round = 0; round < 20; round++) {
-        struct tn_notifier *notifier = started_with(&seen, NULL);
-        seen_clear(&seen);
-        watch(notifier, ".", IN_CREATE | IN_MOVED_TO, TN_WATCH_TREE);
-        make_directory(at("%u", round));
-        make_directory(at("%u/a", round));
-        make_directory(at("%u/a/b", round));
+        stage_start();
+        add(".", IN_CREATE | IN_MOVED_TO, TN_WATCH_TREE);
+        make_dir(at("%u", round));
+        make_dir(at("%u/a", round));
+        make_dir(at("%u/a/b", round));
         make_files(at("%u/a/b/f", round), 10);
-        finish(notifier, TN_FINISH_DRAIN);
-        cr_expect_eq(seen_count_of(&seen, IN_CREATE), 13, "round %u", round);
+        notifier = finish(notifier, TN_FINISH_DRAIN);
+        cr_expect_eq(recorder_count_of(&seen, IN_CREATE), 13, "round %u", round);
+        recorder_done(&seen);
     }
 }
 
 Test(stop, drain_without_a_start_scans_new_directories)
 {
-    struct tn_notifier *notifier = notifier_with(&seen, NULL);
-
-    watch(notifier, ".", IN_CREATE | IN_MOVED_TO, TN_WATCH_TREE);
-    make_directory("a");
-    make_directory("a/b");
+    stage_new(NULL);
+    add(".", IN_CREATE | IN_MOVED_TO, TN_WATCH_TREE);
+    make_dir("a");
+    make_dir("a/b");
     make_files("a/b/f", 10);
-    finish(notifier, TN_FINISH_DRAIN);
-    cr_expect_eq(seen_count_of(&seen, IN_CREATE), 12);
+    notifier = finish(notifier, TN_FINISH_DRAIN);
+    cr_expect_eq(recorder_count_of(&seen, IN_CREATE), 12);
 }
 
 /* A discard. The processor waits at the gate in its first call. */
@@ -98,123 +84,107 @@ static int pass_gate(const struct tn_event *event, void *userdata)
     return 0;
 }
 
-static struct tn_notifier *gated_notifier(struct gated *gated)
+static void start_gated(struct gated *gated)
 {
     struct tn_notifier_options options = TN_NOTIFIER_OPTIONS_INIT;
-    struct tn_processor_ops ops = TN_PROCESSOR_OPS_INIT;
-    struct tn_notifier *notifier;
 
     gate_init(&gated->gate);
     atomic_init(&gated->calls, 0);
-    ops.process_default = pass_gate;
     options.queue_bytes = 1;
-    cr_assert_eq(tn_processor_new(&ops, gated, &options.processor), 0);
-    cr_assert_eq(tn_notifier_new(&options, &notifier), 0);
-    tn_processor_unref(options.processor);
-    watch(notifier, ".", IN_CREATE, TN_WATCH_TREE);
+    stage_new_with(processing(pass_gate, gated), &options);
+    add(".", IN_CREATE, TN_WATCH_TREE);
     cr_assert_eq(tn_notifier_start(notifier), 0);
-    return notifier;
 }
 
 /* Until the reader has come to the bound and reads no more: what it read is less than all. */
-static void fill_lanes(struct tn_notifier *notifier, struct gated *gated)
+static void fill_lanes(struct gated *gated)
 {
     make_files("a-file-with-quite-a-long-name-", 5000);
     gate_wait_for(&gated->gate, 1);
-    while (stats_of(notifier).queue_bytes < 60 * 1024)
+    while (stats().queue_bytes < 60 * 1024)
         sched_yield();
 }
 
 Test(stop, discard_is_prompt_with_full_lanes)
 {
     struct gated gated;
-    struct tn_notifier *notifier = gated_notifier(&gated);
-    struct tn_stats stats;
 
-    fill_lanes(notifier, &gated);
+    start_gated(&gated);
+    fill_lanes(&gated);
     cr_assert_eq(tn_notifier_stop(notifier, TN_FINISH_DISCARD), 0);
     gate_open(&gated.gate);
     cr_assert_eq(tn_notifier_join(notifier), 0);
-    stats = stats_of(notifier);
+    struct tn_stats got = stats();
     cr_expect_eq(atomic_load(&gated.calls), 1, "nothing more than what has begun: %u calls",
                  atomic_load(&gated.calls));
-    cr_expect_eq(stats.delivered, 1);
-    cr_expect_geq(stats.dropped, 300, "dropped %llu", (unsigned long long)stats.dropped);
-    cr_expect_leq(stats.delivered + stats.dropped, 5000);
-    tn_notifier_free(notifier);
+    cr_expect_eq(got.delivered, 1);
+    cr_expect_geq(got.dropped, 300, "dropped %llu", (unsigned long long)got.dropped);
+    cr_expect_leq(got.delivered + got.dropped, 5000);
+    notifier = tn_notifier_free(notifier);
 }
 
 Test(stop, free_is_a_discard)
 {
     struct gated gated;
-    struct tn_notifier *notifier = gated_notifier(&gated);
 
-    fill_lanes(notifier, &gated);
+    start_gated(&gated);
+    fill_lanes(&gated);
     gate_open(&gated.gate);
-    tn_notifier_free(notifier);
+    notifier = tn_notifier_free(notifier);
     cr_expect_lt(atomic_load(&gated.calls), 5000);
 }
 
 Test(stop, discard_overrides_drain)
 {
     struct gated gated;
-    struct tn_notifier *notifier = gated_notifier(&gated);
 
-    fill_lanes(notifier, &gated);
+    start_gated(&gated);
+    fill_lanes(&gated);
     cr_assert_eq(tn_notifier_stop(notifier, TN_FINISH_DRAIN), 0);
     cr_assert_eq(tn_notifier_stop(notifier, TN_FINISH_DISCARD), 0);
     cr_assert_eq(tn_notifier_stop(notifier, TN_FINISH_DRAIN), 0);
     gate_open(&gated.gate);
     cr_assert_eq(tn_notifier_join(notifier), 0);
     cr_expect_eq(atomic_load(&gated.calls), 1, "%u calls", atomic_load(&gated.calls));
-    tn_notifier_free(notifier);
+    notifier = tn_notifier_free(notifier);
 }
 
 /* The reader waits for space; a drain goes on when there is some. */
 Test(stop, drain_with_full_lanes)
 {
     struct gated gated;
-    struct tn_notifier *notifier = gated_notifier(&gated);
 
-    fill_lanes(notifier, &gated);
+    start_gated(&gated);
+    fill_lanes(&gated);
     cr_assert_eq(tn_notifier_stop(notifier, TN_FINISH_DRAIN), 0);
     gate_open(&gated.gate);
     cr_assert_eq(tn_notifier_join(notifier), 0);
     cr_expect_eq(atomic_load(&gated.calls), 5000);
-    tn_notifier_free(notifier);
+    notifier = tn_notifier_free(notifier);
 }
 
 /* Releases are called when it is freed at the latest. */
-static void count_release(void *count)
-{
-    atomic_fetch_add((atomic_uint *)count, 1);
-}
-
 Test(stop, discard_releases)
 {
     struct gated gated;
-    struct tn_notifier *notifier = gated_notifier(&gated);
-    atomic_uint releases = 0;
+    struct released released = {0};
 
-    make_directory("d");
+    start_gated(&gated);
+    make_dir("d");
     for (unsigned i = 0; i < 10; i++)
-        cr_assert_eq(tn_watch_add(notifier, "d",
-                                  TN_WATCH_OPTIONS(.mask = IN_CREATE, .order = i % 5 + 1,
-                                                   .data = &releases, .release = count_release),
-                                  NULL),
-                     0);
+        add_options("d", TN_WATCH_OPTIONS(.mask = IN_CREATE, .order = i % 5 + 1, .data = &released,
+                                          .release = count_release));
     make_files("d/f", 1000);
-    fill_lanes(notifier, &gated);
+    fill_lanes(&gated);
     cr_assert_eq(tn_notifier_stop(notifier, TN_FINISH_DISCARD), 0);
     gate_open(&gated.gate);
-    tn_notifier_free(notifier);
-    cr_expect_eq(atomic_load(&releases), 10);
+    notifier = tn_notifier_free(notifier);
+    cr_expect_eq(released.count, 10);
 }
 
 /* From anywhere */
 
 struct stopper {
-    struct tn_notifier *notifier;
     enum tn_finish how;
     atomic_uint calls;
 };
@@ -225,7 +195,7 @@ static int stop_it(const struct tn_event *event, void *userdata)
 
     (void)event;
     if (atomic_fetch_add(&stopper->calls, 1) == 0)
-        cr_expect_eq(tn_notifier_stop(stopper->notifier, stopper->how), 0);
+        cr_expect_eq(tn_notifier_stop(notifier, stopper->how), 0);
     return 0;
 }
 
@@ -238,15 +208,13 @@ static void stop_inside(struct stopper *stopper, struct tn_executor *executor, e
     atomic_init(&stopper->calls, 0);
     ops.process_create = stop_it;
     options.executor = executor;
-    cr_assert_eq(tn_processor_new(&ops, stopper, &options.processor), 0);
-    cr_assert_eq(tn_notifier_new(&options, &stopper->notifier), 0);
-    tn_processor_unref(options.processor);
+    stage_new_with(processor_of(&ops, stopper), &options);
     tn_executor_unref(executor);
-    watch(stopper->notifier, ".", IN_CREATE, TN_WATCH_TREE);
+    add(".", IN_CREATE, TN_WATCH_TREE);
     make_files("f", 1000);
-    cr_assert_eq(tn_notifier_start(stopper->notifier), 0);
-    cr_assert_eq(tn_notifier_join(stopper->notifier), 0);
-    tn_notifier_free(stopper->notifier);
+    cr_assert_eq(tn_notifier_start(notifier), 0);
+    cr_assert_eq(tn_notifier_join(notifier), 0);
+    notifier = tn_notifier_free(notifier);
 }
 
 Test(stop, drain_in_a_callback)
@@ -275,13 +243,11 @@ Test(stop, drain_in_a_callback_of_the_inline_executor)
     cr_expect_eq(atomic_load(&stopper.calls), 1000);
 }
 
-static struct tn_notifier *to_stop;
-
 static void on_signal(int signal)
 {
     (void)signal;
     errno = 0;
-    tn_notifier_stop(to_stop, TN_FINISH_DRAIN);
+    tn_notifier_stop(notifier, TN_FINISH_DRAIN);
     if (errno)
         _exit(99);
 }
@@ -289,60 +255,57 @@ static void on_signal(int signal)
 Test(stop, in_a_signal_handler)
 {
     struct sigaction action = {.sa_handler = on_signal};
-    struct tn_notifier *notifier = to_stop = started_with(&seen, NULL);
 
+    stage_start();
     cr_assert_eq(sigaction(SIGUSR1, &action, NULL), 0);
-    watch(notifier, ".", IN_CREATE, TN_WATCH_TREE);
+    add(".", IN_CREATE, TN_WATCH_TREE);
     make_files("f", 1000);
     cr_assert_eq(raise(SIGUSR1), 0);
     cr_assert_eq(tn_notifier_join(notifier), 0);
-    cr_expect_eq(seen_count(&seen), 1000);
-    tn_notifier_free(notifier);
+    cr_expect_eq(recorder_count(&seen), 1000);
 }
 
-static void *stop_in_thread(void *notifier)
+static void *stop_in_thread(void *unused)
 {
     tn_notifier_stop(notifier, TN_FINISH_DRAIN);
-    return NULL;
+    return unused;
 }
 
 Test(stop, by_several_threads)
 {
-    struct tn_notifier *notifier = started_with(&seen, NULL);
     pthread_t threads[8];
 
-    watch(notifier, ".", IN_CREATE, TN_WATCH_TREE);
+    stage_start();
+    add(".", IN_CREATE, TN_WATCH_TREE);
     make_files("f", 1000);
     for (size_t i = 0; i < 8; i++)
-        pthread_create(&threads[i], NULL, stop_in_thread, notifier);
+        pthread_create(&threads[i], NULL, stop_in_thread, NULL);
     cr_assert_eq(tn_notifier_join(notifier), 0);
     for (size_t i = 0; i < 8; i++)
         pthread_join(threads[i], NULL);
-    cr_expect_eq(seen_count(&seen), 1000);
-    tn_notifier_free(notifier);
+    cr_expect_eq(recorder_count(&seen), 1000);
 }
 
 /* Nothing of it runs when join returns. */
 Test(stop, nothing_is_called_after_join)
 {
-    struct tn_notifier *notifier = started_with(&seen, NULL);
-
-    watch(notifier, ".", CHANGES, TN_WATCH_TREE);
+    stage_start();
+    recorder_let_go(&seen);
+    add(".", CHANGES, TN_WATCH_TREE);
     make_files("f", 1000);
     cr_assert_eq(tn_notifier_stop(notifier, TN_FINISH_DISCARD), 0);
     cr_assert_eq(tn_notifier_join(notifier), 0);
-    size_t count = seen_count(&seen);
+    size_t count = recorder_count(&seen);
     make_files("g", 100);
-    tn_notifier_free(notifier);
-    cr_expect_eq(seen_count(&seen), count);
-    cr_expect_eq(seen.releases, 1);
+    notifier = tn_notifier_free(notifier);
+    cr_expect_eq(recorder_count(&seen), count);
+    cr_expect_eq(seen.released, 1);
 }
 
 /* Each thread watches its own directory until it is told that no more can be added. */
 struct adder {
-    struct tn_notifier *notifier;
     unsigned number, added;
-    atomic_uint releases;
+    struct released released;
 };
 
 static void *add_and_remove(void *userdata)
@@ -353,15 +316,15 @@ static void *add_and_remove(void *userdata)
     tn_wd wd;
 
     snprintf(path, sizeof(path), "d%u", adder->number);
-    while ((result = tn_watch_add(adder->notifier, path,
-                                  TN_WATCH_OPTIONS(.mask = CHANGES, .data = &adder->releases,
+    while ((result = tn_watch_add(notifier, path,
+                                  TN_WATCH_OPTIONS(.mask = CHANGES, .data = &adder->released,
                                                    .release = count_release),
                                   &wd)) == 0) {
         if (adder->added++ % 32)
-            tn_watch_remove(adder->notifier, wd, 0);
+            tn_watch_remove(notifier, wd, 0);
         make_file(at("%s/%u", path, adder->added));
         if (adder->added == 2000)
-            tn_notifier_stop(adder->notifier, TN_FINISH_DRAIN);
+            tn_notifier_stop(notifier, TN_FINISH_DRAIN);
     }
     cr_expect_eq(result, -ESHUTDOWN);
     return NULL;
@@ -369,19 +332,19 @@ static void *add_and_remove(void *userdata)
 
 Test(stop, while_watches_are_added)
 {
-    struct tn_notifier *notifier = started_with(&seen, NULL);
     struct adder adders[4];
     pthread_t threads[4];
 
+    stage_start();
     for (unsigned i = 0; i < 4; i++) {
-        make_directory(at("d%u", i));
-        adders[i] = (struct adder){.notifier = notifier, .number = i};
+        make_dir(at("d%u", i));
+        adders[i] = (struct adder){.number = i};
         pthread_create(&threads[i], NULL, add_and_remove, &adders[i]);
     }
     for (size_t i = 0; i < 4; i++)
         pthread_join(threads[i], NULL);
     cr_assert_eq(tn_notifier_join(notifier), 0);
-    tn_notifier_free(notifier);
+    notifier = tn_notifier_free(notifier);
     for (size_t i = 0; i < 4; i++)
-        cr_expect_eq(atomic_load(&adders[i].releases), adders[i].added);
+        cr_expect_eq(adders[i].released.count, (int)adders[i].added);
 }

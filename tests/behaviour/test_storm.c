@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "seen.h"
+#include "support.h"
 
 enum { KINDS = 6 };
 
@@ -25,7 +25,6 @@ static const uint32_t kinds[KINDS] = {IN_CREATE,     IN_MODIFY,   IN_CLOSE_WRITE
 struct root {
     char path[32];
     unsigned files, burst; /* settles after each burst */
-    struct tn_notifier *notifier;
     tn_wd wd;
     atomic_uint inside; /* calls that run */
     unsigned next;      /* written by one call at a time */
@@ -34,7 +33,7 @@ struct root {
     char wrong[512]; /* the first thing that was not as expected */
 };
 
-TestSuite(storm, .init = enter_directory, .fini = leave_directory, .timeout = 170);
+TestSuite(storm, .init = stage_open, .fini = stage_close, .timeout = 170);
 
 static void live_and_die(const char *root, unsigned i)
 {
@@ -56,7 +55,7 @@ static void *storm(void *userdata)
     for (unsigned i = 0; i < root->files; i++) {
         live_and_die(root->path, i);
         if (i % root->burst == root->burst - 1)
-            settle(root->notifier);
+            settle(notifier);
     }
     return NULL;
 }
@@ -109,33 +108,23 @@ static int check(const struct tn_event *event, void *unused)
     return 0;
 }
 
-static struct tn_notifier *make_notifier(unsigned threads)
+static void start_checking(unsigned threads)
 {
     struct tn_notifier_options options = TN_NOTIFIER_OPTIONS_INIT;
-    struct tn_processor_ops ops = TN_PROCESSOR_OPS_INIT;
-    struct tn_notifier *notifier;
 
-    ops.process_default = check;
-    cr_assert_eq(tn_processor_new(&ops, NULL, &options.processor), 0);
     options.threads = threads;
     options.order = TN_ORDER_TREE;
-    cr_assert_eq(tn_notifier_new(&options, &notifier), 0);
-    tn_processor_unref(options.processor);
+    stage_new_with(processing(check, NULL), &options);
     cr_assert_eq(tn_notifier_start(notifier), 0);
-    return notifier;
 }
 
-static void open_root(struct root *root, struct tn_notifier *notifier, const char *path,
-                      unsigned files, unsigned burst)
+static void open_root(struct root *root, const char *path, unsigned files, unsigned burst)
 {
-    *root = (struct root){.notifier = notifier, .files = files, .burst = burst};
+    *root = (struct root){.files = files, .burst = burst};
     strcpy(root->path, path);
-    make_directory(path);
-    cr_assert_eq(tn_watch_add(notifier, path,
-                              TN_WATCH_OPTIONS(.mask = CHANGES, .flags = TN_WATCH_TREE,
-                                               .data = root),
-                              &root->wd),
-                 0);
+    make_dir(path);
+    root->wd =
+        add_options(path, TN_WATCH_OPTIONS(.mask = CHANGES, .flags = TN_WATCH_TREE, .data = root));
 }
 
 static void check_root(const struct root *root)
@@ -146,18 +135,18 @@ static void check_root(const struct root *root)
 
 static void one_root(unsigned threads)
 {
-    struct tn_notifier *notifier = make_notifier(threads);
     struct root root;
 
-    open_root(&root, notifier, "d", 10000, 2000);
+    start_checking(threads);
+    open_root(&root, "d", 10000, 2000);
     storm(&root);
     settle(notifier);
     check_root(&root);
-    struct tn_stats stats = stats_of(notifier);
-    cr_expect_eq(stats.delivered, 10000 * KINDS);
-    cr_expect_eq(stats.overflows, 0);
-    cr_expect_eq(stats.synthetic, 0);
-    finish(notifier, TN_FINISH_DRAIN);
+    struct tn_stats got = stats();
+    cr_expect_eq(got.delivered, 10000 * KINDS);
+    cr_expect_eq(got.overflows, 0);
+    cr_expect_eq(got.synthetic, 0);
+    notifier = finish(notifier, TN_FINISH_DRAIN);
     cr_expect_eq(root.next, 10000 * KINDS);
 }
 
@@ -173,12 +162,12 @@ Test(storm, one_root_four_workers)
 
 Test(storm, eight_roots_at_once_four_workers)
 {
-    struct tn_notifier *notifier = make_notifier(4);
     struct root roots[8];
     pthread_t writers[8];
 
+    start_checking(4);
     for (unsigned i = 0; i < 8; i++)
-        open_root(&roots[i], notifier, at("d%u", i), 10000, 250);
+        open_root(&roots[i], at("d%u", i), 10000, 250);
     for (size_t i = 0; i < 8; i++)
         cr_assert_eq(pthread_create(&writers[i], NULL, storm, &roots[i]), 0);
     for (size_t i = 0; i < 8; i++)
@@ -186,7 +175,7 @@ Test(storm, eight_roots_at_once_four_workers)
     settle(notifier);
     for (size_t i = 0; i < 8; i++)
         check_root(&roots[i]);
-    cr_expect_eq(stats_of(notifier).delivered, 8 * 10000 * KINDS);
-    cr_expect_eq(stats_of(notifier).overflows, 0);
-    finish(notifier, TN_FINISH_DRAIN);
+    cr_expect_eq(stats().delivered, 8 * 10000 * KINDS);
+    cr_expect_eq(stats().overflows, 0);
+    notifier = finish(notifier, TN_FINISH_DRAIN);
 }

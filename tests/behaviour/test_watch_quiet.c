@@ -1,98 +1,111 @@
 /* The quiet end of a watch (P6): tn_watch_remove() while calls run, and inside them. */
-#include "support.h"
-
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+#include "gate.h"
+#include "support.h"
 
 TestSuite(watch_quiet, .init = stage_open, .fini = stage_close, .timeout = 60);
 
 /*
- * A processor that stands at a gate, and counts what it is called for. `wait`
- * makes each call wait until the gate is opened.
+ * A processor that stands at a door, and counts what it is called for. `wait`
+ * makes each call wait until the door is opened.
  */
-struct gate {
+struct door {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     struct tn_processor *processor;
     bool shut;
     int inside, calls, ignored;
-    int released, calls_after; /* of the watch that has the gate as its data */
+    int released, calls_after; /* of the watch that has the door as its data */
 };
 
 static int pass(const struct tn_event *event, void *userdata)
 {
-    struct gate *gate = userdata;
+    struct door *door = userdata;
 
-    pthread_mutex_lock(&gate->lock);
-    gate->inside++;
-    gate->calls++;
-    gate->ignored += event->mask == IN_IGNORED;
-    gate->calls_after += gate->released > 0;
-    pthread_cond_broadcast(&gate->changed);
-    while (gate->shut)
-        pthread_cond_wait(&gate->changed, &gate->lock);
-    gate->inside--;
-    gate->calls_after += gate->released > 0;
-    pthread_mutex_unlock(&gate->lock);
+    pthread_mutex_lock(&door->lock);
+    door->inside++;
+    door->calls++;
+    door->ignored += event->mask == IN_IGNORED;
+    door->calls_after += door->released > 0;
+    pthread_cond_broadcast(&door->changed);
+    while (door->shut)
+        pthread_cond_wait(&door->changed, &door->lock);
+    door->inside--;
+    door->calls_after += door->released > 0;
+    pthread_mutex_unlock(&door->lock);
     return 0;
 }
 
-static void gate_released(void *data)
+static void door_released(void *data)
 {
-    struct gate *gate = data;
+    struct door *door = data;
 
-    pthread_mutex_lock(&gate->lock);
-    gate->released++;
-    gate->calls_after += gate->inside > 0;
-    pthread_mutex_unlock(&gate->lock);
+    pthread_mutex_lock(&door->lock);
+    door->released++;
+    door->calls_after += door->inside > 0;
+    pthread_mutex_unlock(&door->lock);
 }
 
-static void gate_init(struct gate *gate, bool shut)
+static void door_init(struct door *door, bool shut)
 {
     struct tn_processor_ops ops = TN_PROCESSOR_OPS_INIT;
 
-    *gate = (struct gate){.lock = PTHREAD_MUTEX_INITIALIZER,
+    *door = (struct door){.lock = PTHREAD_MUTEX_INITIALIZER,
                           .changed = PTHREAD_COND_INITIALIZER,
                           .shut = shut};
     ops.process_default = pass;
-    cr_assert_eq(tn_processor_new(&ops, gate, &gate->processor), 0);
+    cr_assert_eq(tn_processor_new(&ops, door, &door->processor), 0);
 }
 
-static void gate_wait_inside(struct gate *gate)
+static void door_wait_inside(struct door *door)
 {
-    pthread_mutex_lock(&gate->lock);
-    while (!gate->inside)
-        pthread_cond_wait(&gate->changed, &gate->lock);
-    pthread_mutex_unlock(&gate->lock);
+    pthread_mutex_lock(&door->lock);
+    while (!door->inside)
+        pthread_cond_wait(&door->changed, &door->lock);
+    pthread_mutex_unlock(&door->lock);
 }
 
-static void gate_wait_called(struct gate *gate)
+static void door_wait_called(struct door *door)
 {
-    pthread_mutex_lock(&gate->lock);
-    while (!gate->calls)
-        pthread_cond_wait(&gate->changed, &gate->lock);
-    pthread_mutex_unlock(&gate->lock);
+    pthread_mutex_lock(&door->lock);
+    while (!door->calls)
+        pthread_cond_wait(&door->changed, &door->lock);
+    pthread_mutex_unlock(&door->lock);
 }
 
-static void gate_open(struct gate *gate)
+static void door_open(struct door *door)
 {
-    pthread_mutex_lock(&gate->lock);
-    gate->shut = false;
-    pthread_cond_broadcast(&gate->changed);
-    pthread_mutex_unlock(&gate->lock);
+    pthread_mutex_lock(&door->lock);
+    door->shut = false;
+    pthread_cond_broadcast(&door->changed);
+    pthread_mutex_unlock(&door->lock);
+}
+
+/* Its watch has ended, once and quietly. */
+static void door_done(struct door *door)
+{
+    cr_assert_eq(door->released, 1);
+    cr_assert_eq(door->calls_after, 0);
+    notifier = tn_notifier_free(notifier);
+    tn_processor_unref(door->processor);
 }
 
 static void *open_later(void *arg)
 {
-    gate_open(arg);
+    door_open(arg);
     return NULL;
 }
 
-static tn_wd add_gate(const char *path, struct gate *gate, uint32_t flags)
+static tn_wd add_door(const char *path, struct door *door, uint32_t flags)
 {
     return add_options(path, TN_WATCH_OPTIONS(.mask = ENTRIES, .flags = flags,
-                                              .processor = gate->processor, .data = gate,
-                                              .release = gate_released));
+                                              .processor = door->processor, .data = door,
+                                              .release = door_released));
 }
 
 static void remove_watch(tn_wd wd, uint32_t flags)
@@ -104,74 +117,65 @@ static void remove_watch(tn_wd wd, uint32_t flags)
 
 Test(watch_quiet, sync_waits_for_the_call_that_runs)
 {
-    struct gate gate;
+    struct door door;
     pthread_t opener;
 
     stage_start();
-    gate_init(&gate, true);
+    door_init(&door, true);
     make_dir("d");
-    tn_wd wd = add_gate(scratch("d"), &gate, 0);
+    tn_wd wd = add_door(scratch("d"), &door, 0);
     make_file("d/f");
     make_file("d/g");
-    gate_wait_inside(&gate);
-    /* The call ends only when the gate is opened, by a thread that starts now. */
-    cr_assert_eq(pthread_create(&opener, NULL, open_later, &gate), 0);
+    door_wait_inside(&door);
+    /* The call ends only when the door is opened, by a thread that starts now. */
+    cr_assert_eq(pthread_create(&opener, NULL, open_later, &door), 0);
     remove_watch(wd, TN_REMOVE_SYNC);
-    pthread_mutex_lock(&gate.lock);
-    int inside = gate.inside, calls = gate.calls;
-    pthread_mutex_unlock(&gate.lock);
+    pthread_mutex_lock(&door.lock);
+    int inside = door.inside, calls = door.calls;
+    pthread_mutex_unlock(&door.lock);
     cr_assert_eq(inside, 0);
     pthread_join(opener, NULL);
     settle(notifier);
-    cr_assert_eq(gate.calls, calls);
-    cr_assert_eq(gate.released, 1);
-    cr_assert_eq(gate.calls_after, 0);
-    notifier = tn_notifier_free(notifier);
-    tn_processor_unref(gate.processor);
+    cr_assert_eq(door.calls, calls);
+    door_done(&door);
 }
 
 Test(watch_quiet, without_sync_does_not_wait)
 {
-    struct gate gate;
+    struct door door;
 
     stage_start();
-    gate_init(&gate, true);
+    door_init(&door, true);
     make_dir("d");
-    tn_wd wd = add_gate(scratch("d"), &gate, 0);
+    tn_wd wd = add_door(scratch("d"), &door, 0);
     make_file("d/f");
-    gate_wait_inside(&gate);
+    door_wait_inside(&door);
     remove_watch(wd, 0);
-    cr_assert_eq(gate.released, 0);
-    gate_open(&gate);
+    cr_assert_eq(door.released, 0);
+    door_open(&door);
     settle(notifier);
-    cr_assert_eq(gate.calls, 2);
-    cr_assert_eq(gate.ignored, 1);
-    cr_assert_eq(gate.released, 1);
-    cr_assert_eq(gate.calls_after, 0);
-    notifier = tn_notifier_free(notifier);
-    tn_processor_unref(gate.processor);
+    cr_assert_eq(door.calls, 2);
+    cr_assert_eq(door.ignored, 1);
+    door_done(&door);
 }
 
 Test(watch_quiet, release_comes_after_the_last_call_of_the_last_watch)
 {
-    struct gate gate;
+    struct door door;
 
     stage_start();
-    gate_init(&gate, true);
+    door_init(&door, true);
     make_dirs("d/a/b");
-    tn_wd wd = add_gate(scratch("d"), &gate, TN_WATCH_TREE);
+    tn_wd wd = add_door(scratch("d"), &door, TN_WATCH_TREE);
     make_file("d/a/f");
-    gate_wait_inside(&gate);
+    door_wait_inside(&door);
     remove_watch(wd, TN_REMOVE_RECURSIVE);
-    cr_assert_eq(gate.released, 0);
-    gate_open(&gate);
+    cr_assert_eq(door.released, 0);
+    door_open(&door);
     settle(notifier);
-    cr_assert_eq(gate.ignored, 3);
-    cr_assert_eq(gate.calls, 4);
-    cr_assert_eq(gate.released, 1);
-    cr_assert_eq(gate.calls_after, 0);
-    notifier = tn_notifier_free(notifier);
-    tn_processor_unref(gate.processor);
+    cr_assert_eq(door.ignored, 3);
+    cr_assert_eq(door.calls, 4);
+    door_done(&door);
 }
 
 struct remover {
@@ -253,7 +257,7 @@ Test(watch_quiet, of_another_watch_inside_a_processor)
     cr_assert_not(is_watched(scratch("other")));
 }
 
-static void *make_files(void *arg)
+static void *go_on_making(void *arg)
 {
     _Atomic bool *done = arg;
 
@@ -272,24 +276,110 @@ Test(watch_quiet, sync_is_quiet_while_events_flow)
 
     stage_start();
     make_dirs("d/a");
-    cr_assert_eq(pthread_create(&writer, NULL, make_files, &done), 0);
+    cr_assert_eq(pthread_create(&writer, NULL, go_on_making, &done), 0);
     for (int i = 0; i < 200; i++) {
-        struct gate gate;
-        gate_init(&gate, false);
-        tn_wd wd = add_gate(scratch("d"), &gate, TN_WATCH_TREE);
+        struct door door;
+        door_init(&door, false);
+        tn_wd wd = add_door(scratch("d"), &door, TN_WATCH_TREE);
         if (i % 2)
-            gate_wait_called(&gate);
+            door_wait_called(&door);
         remove_watch(wd, TN_REMOVE_SYNC | TN_REMOVE_RECURSIVE);
-        int calls = gate.calls;
-        cr_assert_eq(gate.inside, 0);
+        int calls = door.calls;
+        cr_assert_eq(door.inside, 0);
         settle(notifier);
-        cr_assert_eq(gate.calls, calls);
-        cr_assert_eq(gate.released, 1);
-        cr_assert_eq(gate.ignored, 0);
-        cr_assert_eq(gate.calls_after, 0);
-        tn_processor_unref(gate.processor);
+        cr_assert_eq(door.calls, calls);
+        cr_assert_eq(door.released, 1);
+        cr_assert_eq(door.ignored, 0);
+        cr_assert_eq(door.calls_after, 0);
+        tn_processor_unref(door.processor);
     }
     done = true;
     pthread_join(writer, NULL);
     cr_assert_eq(stats().watches, 0);
+}
+
+/* A remover of the whole tree, while a call below runs whose watch was removed before. */
+struct removal {
+    struct door *door;
+    tn_wd wd;
+    uint32_t flags;
+    _Atomic pid_t thread;
+    atomic_bool over;
+    int result, inside; /* calls that ran when it returned */
+};
+
+static void *remove_all(void *arg)
+{
+    struct removal *removal = arg;
+
+    atomic_store(&removal->thread, gettid());
+    removal->result = tn_watch_remove(notifier, removal->wd, removal->flags);
+    pthread_mutex_lock(&removal->door->lock);
+    removal->inside = removal->door->inside;
+    pthread_mutex_unlock(&removal->door->lock);
+    atomic_store(&removal->over, true);
+    return NULL;
+}
+
+static pthread_t start_removal(struct removal *removal)
+{
+    pthread_t thread;
+
+    cr_assert_eq(pthread_create(&thread, NULL, remove_all, removal), 0);
+    while (!atomic_load(&removal->over) &&
+           (!atomic_load(&removal->thread) || !is_asleep(atomic_load(&removal->thread))))
+        sched_yield();
+    return thread;
+}
+
+static int remove_own_then_pass(const struct tn_event *event, void *userdata)
+{
+    if (event->mask & IN_CREATE)
+        cr_expect_eq(tn_watch_remove(notifier, event->wd, TN_REMOVE_SYNC), -EDEADLK);
+    return pass(event, userdata);
+}
+
+Test(watch_quiet, a_tree_waits_for_a_call_that_removed_its_own_watch)
+{
+    struct door door;
+
+    stage_start();
+    door_init(&door, true);
+    tn_processor_unref(door.processor);
+    door.processor = processing(remove_own_then_pass, &door);
+    make_dirs("d/s");
+    tn_wd root = add_door(scratch("d"), &door, TN_WATCH_TREE);
+    make_file("d/s/f");
+    door_wait_inside(&door);
+    struct removal all = {.door = &door, .wd = root, .flags = TN_REMOVE_SYNC | TN_REMOVE_RECURSIVE};
+    pthread_t remover = start_removal(&all);
+    door_open(&door);
+    pthread_join(remover, NULL);
+    cr_assert_eq(all.result, 0);
+    cr_assert_eq(all.inside, 0);
+    settle(notifier);
+    door_done(&door);
+}
+
+Test(watch_quiet, a_tree_waits_for_a_call_that_another_remover_waits_for)
+{
+    struct door door;
+
+    stage_start();
+    door_init(&door, true);
+    make_dirs("d/s");
+    tn_wd root = add_door(scratch("d"), &door, TN_WATCH_TREE);
+    tn_wd sub = found(scratch("d/s"));
+    make_file("d/s/f");
+    door_wait_inside(&door);
+    struct removal one = {.door = &door, .wd = sub, .flags = TN_REMOVE_SYNC};
+    struct removal all = {.door = &door, .wd = root, .flags = TN_REMOVE_SYNC | TN_REMOVE_RECURSIVE};
+    pthread_t first = start_removal(&one), second = start_removal(&all);
+    door_open(&door);
+    pthread_join(first, NULL);
+    pthread_join(second, NULL);
+    cr_assert_eq(one.inside, 0);
+    cr_assert_eq(all.inside, 0);
+    settle(notifier);
+    door_done(&door);
 }

@@ -107,3 +107,32 @@ Test(watch_several, a_later_watch_is_not_told_what_happened_before_it)
     cr_assert_eq(told, 1);
     EXPECT_SET(&seen, "CREATE d:before", "CREATE d:after", "CREATE d:after");
 }
+
+/* What the source was not asked for before the tree took the directory in is in no record. */
+Test(watch_several, one_that_asks_for_less_hides_nothing_from_a_tree)
+{
+    int balance = 0;
+
+    stage_new(NULL);
+    make_dir("t");
+    tn_wd tree = add("t", ENTRIES | IN_CLOSE_WRITE, TN_WATCH_TREE);
+    make_dir("t/a");
+    add("t/a", IN_CREATE, 0);
+    make_file("t/a/f");
+    make_file("t/a/g");
+    remove_file("t/a/f");
+    settle(notifier);
+    for (size_t i = 0; i < recorder_count(&seen); i++) {
+        const struct tn_event *event = recorder_event(&seen, i);
+        if (event->root != tree || !event->name || strcmp(event->name, "f") != 0)
+            continue;
+        balance += event->mask & IN_CREATE ? 1 : 0;
+        balance -= event->mask & IN_DELETE ? 1 : 0;
+    }
+    cr_assert_eq(balance, 0);
+    cr_assert_eq(recorder_lines(&seen, "CLOSE_WRITE t/a:g synthetic"), 1);
+    recorder_clear(&seen);
+    make_file("t/a/h");
+    settle(notifier);
+    cr_assert_eq(recorder_lines(&seen, "CREATE t/a:h"), 2);
+}

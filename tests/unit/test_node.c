@@ -7,32 +7,9 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "rcu.h"
-#include "tree/node.h"
-
-static pthread_mutex_t write_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct tn__tree tree;
-
-static void set_up(void)
-{
-    cr_assert_eq(tn__tree_init(&tree, &write_lock), 0);
-}
-
-static void tear_down(void)
-{
-    tn__rcu_barrier();
-    tn__tree_done(&tree);
-}
+#include "tree_stage.h"
 
 TestSuite(node, .init = set_up, .fini = tear_down);
-
-static uint32_t add(uint32_t parent, const char *name)
-{
-    uint32_t id = tn__node_new_locked(&tree, parent, name, strlen(name));
-
-    cr_assert_neq(id, 0);
-    return id;
-}
 
 static uint32_t child(uint32_t parent, const char *name)
 {

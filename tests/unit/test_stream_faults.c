@@ -37,6 +37,7 @@ static void *faulty_reallocarray(void *pointer, size_t count, size_t size)
 #define tn__stream_done       faulty_stream_done
 #define tn__stream_read       faulty_stream_read
 #define tn__stream_next       faulty_stream_next
+#define tn__stream_next_ns    faulty_stream_next_ns
 #define tn__stream_read_to    faulty_stream_read_to
 #define tn__stream_name_ahead faulty_stream_name_ahead
 #define tn__stream_to_ahead   faulty_stream_to_ahead
@@ -51,6 +52,7 @@ void tn__stream_init(struct tn__stream *stream, struct tn__source *source);
 void tn__stream_done(struct tn__stream *stream);
 ssize_t tn__stream_read(struct tn__stream *stream);
 bool tn__stream_next(struct tn__stream *stream, struct tn__raw *ret_raw, uint64_t *ret_read_ns);
+uint64_t tn__stream_next_ns(const struct tn__stream *stream);
 int tn__stream_read_to(struct tn__stream *stream, uint64_t key);
 int tn__stream_name_ahead(struct tn__stream *stream, uint64_t key, const char *name, size_t length,
                           struct tn__raw *ret_raw);

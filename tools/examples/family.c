@@ -8,7 +8,7 @@
 
 #include <tnotify/tnotify.h>
 
-//! [family]
+/* [family] */
 /* IN_CLOSE_WRITE and IN_CLOSE_NOWRITE */
 static int process_close(const struct tn_event *event, void *userdata)
 {
@@ -43,7 +43,7 @@ static const struct tn_processor_ops ops = {
     .process_move = process_move,
     .process_default = process_default,
 };
-//! [family]
+/* [family] */
 
 static struct tn_notifier *notifier;
 
@@ -72,9 +72,9 @@ int main(int argc, char **argv)
     if (r == 0) {
         sigaction(SIGINT, &interrupt, NULL);
         printf("watching %s\n", argv[1]);
-        //! [loop]
+        /* [loop] */
         r = tn_notifier_loop(notifier, NULL, NULL); /* reads and processes here until a stop */
-        //! [loop]
+        /* [loop] */
         signal(SIGINT, SIG_DFL);
     }
     if (r < 0)

@@ -8,7 +8,7 @@
 
 #include <tnotify/tnotify.h>
 
-//! [process]
+/* [process] */
 static int process_create(const struct tn_event *event, void *userdata)
 {
     (void)userdata;
@@ -22,9 +22,9 @@ static int process_delete(const struct tn_event *event, void *userdata)
     printf("Remove: %s\n", event->pathname);
     return 0;
 }
-//! [process]
+/* [process] */
 
-//! [signal]
+/* [signal] */
 static struct tn_notifier *notifier;
 
 /* tn_notifier_stop() may be called in a signal handler. */
@@ -33,9 +33,9 @@ static void on_interrupt(int number)
     (void)number;
     tn_notifier_stop(notifier, TN_FINISH_DRAIN);
 }
-//! [signal]
+/* [signal] */
 
-//! [loop]
+/* [loop] */
 /* Returns 0 once the notifier has been stopped. */
 static int run(void)
 {
@@ -53,7 +53,7 @@ static int run(void)
             return r == -ESHUTDOWN ? 0 : r;
     }
 }
-//! [loop]
+/* [loop] */
 
 int main(int argc, char **argv)
 {

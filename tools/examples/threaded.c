@@ -27,7 +27,7 @@ static void wait_for_line(void)
 
 static int run(struct tn_notifier *notifier, char **dirs)
 {
-    //! [add]
+    /* [add] */
     const struct tn_watch_options *tree =
         TN_WATCH_OPTIONS(.mask = IN_CREATE | IN_DELETE, .flags = TN_WATCH_TREE);
     tn_wd dir = -1;
@@ -41,33 +41,33 @@ static int run(struct tn_notifier *notifier, char **dirs)
         r = tn_watch_add(notifier, dirs[1], tree, &other);
     if (r < 0)
         return r;
-    //! [add]
+    /* [add] */
     printf("watching %s and %s\n", dirs[0], dirs[1]);
     wait_for_line();
 
-    //! [remove]
+    /* [remove] */
     /* This directory alone: what is below it is still watched. */
     r = tn_watch_remove(notifier, dir, TN_REMOVE_SYNC);
     if (r < 0)
         return r;
-    //! [remove]
+    /* [remove] */
     printf("removed %s alone\n", dirs[0]);
     wait_for_line();
 
-    //! [remove recursively]
+    /* [remove recursively] */
     /* And all below it. After this nothing is called for any of them. */
     r = tn_watch_remove(notifier, other, TN_REMOVE_RECURSIVE | TN_REMOVE_SYNC);
     if (r < 0)
         return r;
-    //! [remove recursively]
+    /* [remove recursively] */
     printf("removed %s and all below\n", dirs[1]);
     wait_for_line();
 
-    //! [stop]
+    /* [stop] */
     r = tn_notifier_stop(notifier, TN_FINISH_DRAIN); /* asks, */
     if (r == 0)
         r = tn_notifier_join(notifier); /* and this waits: all that happened is processed */
-    //! [stop]
+    /* [stop] */
     if (r == 0)
         printf("stopped\n");
     return r;

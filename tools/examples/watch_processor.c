@@ -15,23 +15,23 @@ static int process(const struct tn_event *event, void *userdata)
     return 0;
 }
 
-//! [release]
+/* [release] */
 /* Called once, when the last reference goes: the place to free userdata. */
 static void release(void *userdata)
 {
     printf("released: %s\n", (const char *)userdata);
 }
-//! [release]
+/* [release] */
 
 static int run(struct tn_notifier *notifier, struct tn_processor *own, char **dirs)
 {
-    //! [watch]
+    /* [watch] */
     const uint32_t mask = IN_CREATE | IN_DELETE;
 
     int r = tn_watch_add(notifier, dirs[0], TN_WATCH_OPTIONS(.mask = mask), NULL);
     if (r == 0)
         r = tn_watch_add(notifier, dirs[1], TN_WATCH_OPTIONS(.mask = mask, .processor = own), NULL);
-    //! [watch]
+    /* [watch] */
     if (r == 0)
         r = tn_notifier_start(notifier);
     if (r < 0)
@@ -54,7 +54,7 @@ int main(int argc, char **argv)
         return 2;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
-    //! [processors]
+    /* [processors] */
     const struct tn_processor_ops ops = {.size = sizeof(ops),
                                          .process_default = process,
                                          .release = release};
@@ -64,7 +64,7 @@ int main(int argc, char **argv)
         r = tn_processor_new(&ops, "own", &own);
     if (r == 0)
         r = tn_notifier_new(&options, &notifier);
-    //! [processors]
+    /* [processors] */
     if (r == 0)
         r = run(notifier, own, argv + 1);
     if (r < 0)

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,10 +24,14 @@
 
 enum { MARKER_WATCHES = 1 };
 
+/* While watches are removed, some of them still tell what the others would explain. */
+static atomic_bool is_deaf;
+
 static int apply(const struct tn_event *event, void *userdata)
 {
     trace_event(event);
-    model_apply(userdata, event);
+    if (!atomic_load(&is_deaf))
+        model_apply(userdata, event);
     return 0;
 }
 
@@ -78,6 +83,31 @@ static void wait_writers(const struct options *options, struct tn_notifier *noti
     }
 }
 
+static int add_tree(struct tn_notifier *notifier, const char *tree, uint32_t flags)
+{
+    return tn_watch_add(notifier, tree,
+                        TN_WATCH_OPTIONS(.mask = IN_CREATE | IN_DELETE | IN_MOVE | IN_CLOSE_WRITE,
+                                         .flags = TN_WATCH_TREE | flags, .order = TN_ORDER_TREE),
+                        NULL);
+}
+
+/* While the writers go on: what the model knew is told again. */
+static int add_again(struct model *model, struct tn_notifier *notifier)
+{
+    tn_wd wd;
+    int result = tn_watch_find(notifier, model_root_path(model), &wd);
+
+    atomic_store(&is_deaf, true);
+    if (result == 0)
+        result = tn_watch_remove(notifier, wd, TN_REMOVE_RECURSIVE | TN_REMOVE_SYNC);
+    if (result < 0)
+        return result;
+    trace_note("again");
+    model_clear(model);
+    atomic_store(&is_deaf, false);
+    return add_tree(notifier, model_root_path(model), TN_WATCH_EXISTING);
+}
+
 static int compare(struct model *model, struct tn_notifier *notifier,
                    const struct workload *workload)
 {
@@ -111,8 +141,10 @@ static int run_rounds(const struct options *options, const struct workload *work
         left -= operations;
         for (unsigned i = 0; i < options->writers; i++)
             started += start_writer(options, workload, i, round, operations) > 0;
+        int result = options->existing ? add_again(model, notifier) : 0;
         wait_writers(options, notifier, started, &random);
-        int result = compare(model, notifier, workload);
+        if (result == 0)
+            result = compare(model, notifier, workload);
         if (result < 0)
             return result;
         if (model_overflows(model))
@@ -157,10 +189,7 @@ static int watch_and_run(const struct options *options, const struct workload *w
     tn_processor_unref(processor);
     if (result < 0)
         return fail("a notifier", result);
-    result = tn_watch_add(notifier, tree,
-                          TN_WATCH_OPTIONS(.mask = IN_CREATE | IN_DELETE | IN_MOVE | IN_CLOSE_WRITE,
-                                           .flags = TN_WATCH_TREE, .order = TN_ORDER_TREE),
-                          NULL);
+    result = add_tree(notifier, tree, 0);
     if (result == 0 && options->threads)
         result = tn_notifier_start(notifier);
     if (result == 0)

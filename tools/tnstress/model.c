@@ -126,6 +126,16 @@ void model_rest(struct model *model)
     }
 }
 
+void model_clear(struct model *model)
+{
+    while (model->root->child) {
+        struct entry *child = model->root->child;
+        unlink_entry(model, child);
+        bury(model, child);
+    }
+    model_rest(model);
+}
+
 void model_free(struct model *model)
 {
     if (!model)

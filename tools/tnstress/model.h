@@ -32,6 +32,8 @@ struct model;
 
 struct model *model_new(const char *root);
 void model_free(struct model *model);
+/* An empty tree again; what was wrong with it stays. No event of it may come meanwhile. */
+void model_clear(struct model *model);
 void model_apply(struct model *model, const struct tn_event *event);
 /* At rest: forgets what left and did not arrive. */
 void model_rest(struct model *model);

@@ -22,6 +22,8 @@ static void print_help(void)
          "  -d, --directory DIR where to make the tree (/tmp)\n"
          "  -w, --workload NAME what is done; \"all\": each in turn (mixer)\n"
          "  -T, --trace FILE    write each operation and each event to FILE\n"
+         "  -e, --existing      remove the watches and add them again in each round, while the\n"
+         "                      tree is changed, with TN_WATCH_EXISTING\n"
          "  -k, --keep          leave the tree behind\n"
          "  -h, --help          this\n"
          "\n"
@@ -76,6 +78,9 @@ static int set(struct options *options, int option, const char *text)
     case 'T':
         options->trace = text;
         return 0;
+    case 'e':
+        options->existing = true;
+        return 0;
     case 'k':
         options->keep = true;
         return 0;
@@ -90,17 +95,13 @@ static int set(struct options *options, int option, const char *text)
 
 int options_parse(struct options *options, int count, char **arguments)
 {
-    static const struct option known[] = {{"seed", required_argument, NULL, 's'},
-                                          {"operations", required_argument, NULL, 'o'},
-                                          {"writers", required_argument, NULL, 'p'},
-                                          {"threads", required_argument, NULL, 't'},
-                                          {"rest", required_argument, NULL, 'r'},
-                                          {"directory", required_argument, NULL, 'd'},
-                                          {"workload", required_argument, NULL, 'w'},
-                                          {"trace", required_argument, NULL, 'T'},
-                                          {"keep", no_argument, NULL, 'k'},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {NULL, 0, NULL, 0}};
+    static const struct option known[] = {
+        {"seed", required_argument, NULL, 's'},     {"operations", required_argument, NULL, 'o'},
+        {"writers", required_argument, NULL, 'p'},  {"threads", required_argument, NULL, 't'},
+        {"rest", required_argument, NULL, 'r'},     {"directory", required_argument, NULL, 'd'},
+        {"workload", required_argument, NULL, 'w'}, {"trace", required_argument, NULL, 'T'},
+        {"existing", no_argument, NULL, 'e'},       {"keep", no_argument, NULL, 'k'},
+        {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0}};
     int option;
 
     *options = (struct options){.seed = 1,
@@ -110,7 +111,7 @@ int options_parse(struct options *options, int count, char **arguments)
                                 .rest = 2000,
                                 .directory = "/tmp",
                                 .workload = "mixer"};
-    while ((option = getopt_long(count, arguments, "s:o:p:t:r:d:w:T:kh", known, NULL)) != -1) {
+    while ((option = getopt_long(count, arguments, "s:o:p:t:r:d:w:T:ekh", known, NULL)) != -1) {
         int result = set(options, option, optarg);
         if (result)
             return result;

@@ -15,6 +15,7 @@ struct options {
     const char *workload; /* "all": each in turn */
     const char *trace;
     bool keep;
+    bool existing; /* the tree is watched anew in each round, while it changes */
 };
 
 /* 0; 1: wrong usage, said so; -1: only help was asked for. */

@@ -1,0 +1,140 @@
+/*
+ * Reloads a configuration when its file changes: reload FILE, until ^C. A file with a mistake in it
+ * is told, and the old configuration stays.
+ *
+ * What is watched is the directory: editors write a new file and move it over the old one, and a
+ * watch on the old file would go with it.
+ */
+#include <errno.h>
+#include <libgen.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <tnotify/tnotify.h>
+
+struct config {
+    const char *file, *name; /* FILE, and what it is called in its directory */
+    unsigned threads;
+    char title[64];
+};
+
+static int parse_line(const char *line, struct config *config)
+{
+    unsigned threads;
+
+    if (line[0] == '#' || line[0] == '\0')
+        return 0;
+    if (sscanf(line, "threads = %3u", &threads) == 1 && threads >= 1 && threads <= 64) {
+        config->threads = threads;
+        return 0;
+    }
+    return sscanf(line, "title = %63[^\n]", config->title) == 1 ? 0 : -EINVAL;
+}
+
+/* Takes the whole file or, if anything is wrong with it, nothing. */
+static int load(struct config *config)
+{
+    struct config new = {.file = config->file,
+                         .name = config->name,
+                         .threads = 1,
+                         .title = "untitled"};
+    char line[128];
+    int r = 0;
+
+    FILE *in = fopen(config->file, "re");
+    if (in == NULL)
+        return -errno;
+    while (r == 0 && fgets(line, sizeof(line), in) != NULL) {
+        line[strcspn(line, "\n")] = '\0';
+        r = parse_line(line, &new);
+    }
+    if (r == 0 && ferror(in))
+        r = -errno;
+    fclose(in);
+    if (r == 0)
+        *config = new;
+    return r;
+}
+
+static void print(const char *what, const struct config *config)
+{
+    printf("%s: threads %u, title %s\n", what, config->threads, config->title);
+}
+
+/* [reload] */
+/* IN_CLOSE_WRITE: written in place. IN_MOVED_TO: replaced. IN_Q_OVERFLOW: perhaps one of them. */
+static int reload(const struct tn_event *event, void *userdata)
+{
+    struct config *config = userdata;
+
+    if (event->name != NULL && strcmp(event->name, config->name) != 0)
+        return 0; /* another file */
+    int r = load(config);
+    if (r < 0)
+        fprintf(stderr, "%s: %s\n", config->file, tn_strerror(r));
+    print(r < 0 ? "kept" : "reloaded", config);
+    return 0;
+}
+
+static const struct tn_processor_ops ops = {
+    .size = sizeof(ops),
+    .process_close_write = reload,
+    .process_moved_to = reload,
+    .process_q_overflow = reload,
+};
+/* [reload] */
+
+static struct tn_notifier *notifier;
+
+static void on_interrupt(int number)
+{
+    (void)number;
+    tn_notifier_stop(notifier, TN_FINISH_DRAIN);
+}
+
+static int run(struct config *config, const char *dir)
+{
+    const struct sigaction interrupt = {.sa_handler = on_interrupt};
+    const uint32_t mask = IN_CLOSE_WRITE | IN_MOVED_TO | IN_ONLYDIR;
+
+    /* [watch] */
+    /* First the watch, then the file: what is written in between is loaded again. */
+    int r = tn_watch_add(notifier, dir, TN_WATCH_OPTIONS(.mask = mask), NULL);
+    if (r == 0)
+        r = load(config);
+    /* [watch] */
+    if (r < 0)
+        return r;
+    sigaction(SIGINT, &interrupt, NULL);
+    print("loaded", config);
+    r = tn_notifier_loop(notifier, NULL, NULL);
+    signal(SIGINT, SIG_DFL);
+    return r;
+}
+
+int main(int argc, char **argv)
+{
+    struct tn_notifier_options options = TN_NOTIFIER_OPTIONS_INIT;
+    char dir[PATH_MAX];
+
+    if (argc != 2 || strlen(argv[1]) >= sizeof(dir)) {
+        fprintf(stderr, "usage: %s FILE\n", argv[0]);
+        return 2;
+    }
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    strcpy(dir, argv[1]);
+    struct config config = {.file = argv[1], .name = basename(argv[1])};
+
+    int r = tn_processor_new(&ops, &config, &options.processor);
+    if (r == 0)
+        r = tn_notifier_new(&options, &notifier);
+    if (r == 0)
+        r = run(&config, dirname(dir));
+    if (r < 0)
+        fprintf(stderr, "%s: %s\n", argv[1], tn_strerror(r));
+    tn_notifier_free(notifier);
+    tn_processor_unref(options.processor);
+    return r < 0;
+}
