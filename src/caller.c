@@ -166,7 +166,7 @@ int tn_notifier_loop(struct tn_notifier *notifier,
     if (result < 0)
         return result;
     result = loop(notifier, callback, userdata);
-    if (result == 0 && tn__reader_stop(&notifier->reader))
+    if (result == 0)
         tn__notifier_end(notifier);
     return result;
 }

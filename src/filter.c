@@ -201,10 +201,10 @@ int tn_filter_add_test(struct tn_filter *filter,
     return append(filter, &rule, 1);
 }
 
-/* One line without its end; blank ones and comments give no rule. */
+/* One line, of a byte at least, without its end; blank ones and comments give no rule. */
 static int load_line(struct tn_filter *filter, char *line, size_t length, struct rules *rules)
 {
-    if (length > 0 && line[length - 1] == '\n')
+    if (line[length - 1] == '\n')
         line[--length] = '\0';
     if (length > 0 && line[length - 1] == '\r')
         line[--length] = '\0';
@@ -227,11 +227,10 @@ static int load_lines(struct tn_filter *filter, FILE *file, struct rules *rules)
     ssize_t length;
     int r = 0;
 
-    errno = 0;
     while (r == 0 && (length = getline(&line, &size, file)) >= 0)
         r = load_line(filter, line, (size_t)length, rules);
     if (r == 0 && !feof(file))
-        r = errno != 0 ? -errno : -EIO;
+        r = -errno;
     free(line);
     return r;
 }

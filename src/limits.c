@@ -113,8 +113,7 @@ static void count_process(int proc, const char *pid, struct tn_limits *limits)
     char path[64];
     struct dirent *entry;
 
-    if (snprintf(path, sizeof(path), "%.20s/fd", pid) < 0)
-        return;
+    snprintf(path, sizeof(path), "%.20s/fd", pid);
     DIR *fds = open_directory(proc, path);
     if (fds == NULL)
         return;

@@ -22,10 +22,8 @@ void tn__log(const struct tn__log *log, int level, const char *format, ...)
     va_end(arguments);
     if (length >= (int)sizeof(message))
         memcpy(message + sizeof(message) - sizeof(cut), cut, sizeof(cut));
-    if (length >= 0) {
-        tn__callback_enter(&callback, NULL);
-        log->write(level, message, log->userdata);
-        tn__callback_leave(&callback);
-    }
+    tn__callback_enter(&callback, NULL);
+    log->write(level, message, log->userdata);
+    tn__callback_leave(&callback);
     errno = saved_errno;
 }

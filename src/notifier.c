@@ -176,10 +176,7 @@ static int init_stages(struct tn_notifier *notifier, const struct tn_notifier_op
 
     if (result < 0)
         return result;
-    result =
-        tn__lanes_init(&notifier->lanes, &lanes_ops, notifier, notifier->queue_bytes, coalesce);
-    if (result < 0)
-        goto no_lanes;
+    tn__lanes_init(&notifier->lanes, &lanes_ops, notifier, notifier->queue_bytes, coalesce);
     result = tn__reader_init(&notifier->reader, &notifier->registry, &notifier->lanes, &reader);
     if (result < 0)
         goto no_reader;
@@ -193,7 +190,6 @@ static int init_stages(struct tn_notifier *notifier, const struct tn_notifier_op
     tn__reader_done(&notifier->reader);
 no_reader:
     tn__lanes_done(&notifier->lanes);
-no_lanes:
     tn__registry_done(&notifier->registry);
     return result;
 }

@@ -53,12 +53,12 @@ void tn__notifier_submit(void *context, struct tn__task *task)
         tn__notifier_give_ready(notifier, executor);
 }
 
+/* Only an executor of the application cancels, and beside that there is a fallback. */
 void tn__notifier_cancel(void *context, struct tn__task *task)
 {
     struct tn_notifier *notifier = context;
-    struct tn_executor *executor = tn__load(&notifier->executor, acquire);
 
-    tn__executor_submit(notifier->fallback ? notifier->fallback : executor, task);
+    tn__executor_submit(notifier->fallback, task);
 }
 
 void tn__notifier_task_over(void *context)

@@ -39,8 +39,7 @@ void tn__text_printf(struct tn__text *text, const char *format, ...)
     int length = vsnprintf(text->size > 0 ? text->buffer + used : NULL, text->size - used, format,
                            arguments);
     va_end(arguments);
-    if (length > 0)
-        text->length += (size_t)length;
+    text->length += (size_t)length;
 }
 
 /* How many bytes the UTF-8 character at the start has; 0 if it is none. */

@@ -79,7 +79,8 @@ struct tn_event {
     uint32_t flags;
     /** The negative errno of a @ref TN_EVENT_UNWATCHED event, else 0. */
     int error;
-    /** Path of the watched item at this point of the stream; NULL for the notifier's overflow. */
+    /** Path of the watched item at this point of the stream; NULL for the notifier's overflow, and
+     *  empty in an `IN_IGNORED` if there was no memory for it. */
     const char *path;
     /** The entry inside the watched directory; NULL when the watched item itself is meant. */
     const char *name;

@@ -133,7 +133,7 @@ struct tn_notifier_options {
  * @retval -ENFILE  The descriptors of the system are used up.
  * @retval -ENOMEM  No memory.
  * @retval -EAGAIN  The system gives no more threads.
- * @return Otherwise the negative errno of inotify_init1(2).
+ * @return Otherwise the negative errno of inotify_init1(2) or epoll_ctl(2).
  *
  * @threadsafe
  * @nonblocking
@@ -260,6 +260,8 @@ TN_EXPORT int tn_notifier_join(struct tn_notifier *notifier);
  * @retval -ENOMEM     No memory.
  * @retval -EINVAL     NULL.
  * @retval -ECHILD     In a forked child.
+ * @return Otherwise the negative errno of inotify_add_watch(2), by which the
+ *         point of the stream is marked.
  *
  * @threadsafe
  * @mayblock{the processing of what happened, up to the timeout}

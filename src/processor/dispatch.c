@@ -56,7 +56,7 @@ static void add_tally(struct tn__dispatch *dispatch, const struct tally *tally)
 static void count_latency(struct tally *tally, const struct tn__record *record)
 {
     tally->last_ns = tn__now_ns();
-    uint64_t ns = tally->last_ns > record->read_ns ? tally->last_ns - record->read_ns : 1;
+    uint64_t ns = tally->last_ns - record->read_ns;
     unsigned bucket = 63u - (unsigned)__builtin_clzll(ns | 1);
     tally->latency[tn__min(bucket, TN__LATENCY_BUCKETS - 1)]++;
 }

@@ -339,11 +339,11 @@ static bool chain_is_valid(const struct tn__lane *lane)
 {
     const struct tn__slab *slab = lane->fresh ? lane->fresh : lane->tail;
 
-    for (; slab && slab != lane->tail; slab = slab->next) {
+    for (; slab != lane->tail; slab = slab->next) {
         if (slab->end > slab->capacity || !slab->next)
             return false;
     }
-    return slab != NULL && slab->next == NULL;
+    return slab->next == NULL;
 }
 
 bool tn__lane_is_valid(const struct tn__lane *lane)

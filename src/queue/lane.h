@@ -121,8 +121,8 @@ struct tn__lanes {
  * The bound on bytes is at least 64 KiB. Lanes must outlive every run of a
  * task; when done is called, no task is submitted, running or stalled.
  */
-int tn__lanes_init(struct tn__lanes *lanes, const struct tn__lanes_ops *ops, void *context,
-                   size_t queue_bytes, uint32_t flags);
+void tn__lanes_init(struct tn__lanes *lanes, const struct tn__lanes_ops *ops, void *context,
+                    size_t queue_bytes, uint32_t flags);
 void tn__lanes_done(struct tn__lanes *lanes);
 
 /* A fresh or recycled lane, empty; 0: no memory. */

@@ -73,15 +73,15 @@ void tn__lanes_free(struct tn__lanes *lanes, uint32_t id)
     lanes->free = lane;
 }
 
-int tn__lanes_init(struct tn__lanes *lanes, const struct tn__lanes_ops *ops, void *context,
-                   size_t queue_bytes, uint32_t flags)
+void tn__lanes_init(struct tn__lanes *lanes, const struct tn__lanes_ops *ops, void *context,
+                    size_t queue_bytes, uint32_t flags)
 {
     memset(lanes, 0, sizeof(*lanes));
     lanes->ops = *ops;
     lanes->context = context;
     lanes->flags = flags;
     tn__epochs_init(&lanes->epochs);
-    return tn__slab_pool_init(&lanes->pool, queue_bytes);
+    tn__slab_pool_init(&lanes->pool, queue_bytes);
 }
 
 /* The producer's list of lanes that hold a slab. */

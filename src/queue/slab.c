@@ -34,7 +34,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-int tn__slab_pool_init(struct tn__slab_pool *pool, size_t limit_bytes)
+void tn__slab_pool_init(struct tn__slab_pool *pool, size_t limit_bytes)
 {
     pool->limit = tn__max(limit_bytes, TN__POOL_FLOOR);
     pool->held = 0;
@@ -48,7 +48,6 @@ int tn__slab_pool_init(struct tn__slab_pool *pool, size_t limit_bytes)
     atomic_init(&pool->wake_below, 0);
     atomic_init(&pool->waiting, false);
     tn__park_init(&pool->park);
-    return 0;
 }
 
 static bool is_odd(const struct tn__slab *slab)

@@ -61,7 +61,7 @@ static inline size_t tn__slab_bytes(const struct tn__slab *slab)
     return slab->capacity + sizeof(*slab) + TN__SLAB_MALLOC;
 }
 
-int tn__slab_pool_init(struct tn__slab_pool *pool, size_t limit_bytes);
+void tn__slab_pool_init(struct tn__slab_pool *pool, size_t limit_bytes);
 
 /* Frees what was returned; slabs that are still in lanes are the caller's to discard first. */
 void tn__slab_pool_done(struct tn__slab_pool *pool);

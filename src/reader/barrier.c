@@ -27,9 +27,9 @@ int tn__reader_open_directory(struct tn__reader *reader, uint32_t watch_id)
 
     tn__registry_lock(registry);
     uint32_t id = tn__load(&tn__registry_watch(registry, watch_id)->object, relaxed);
-    uint64_t key = id ? tn__registry_object(registry, id)->key : 0;
+    uint64_t key = tn__registry_object(registry, id)->key;
     int fd = reader->parent_fd;
-    if (!id || fd < 0 || reader->parent_key != key) {
+    if (fd < 0 || reader->parent_key != key) {
         tn__reader_forget_parent(reader);
         fd = tn__registry_open_verified_locked(registry, watch_id, 0);
         if (fd >= 0) {

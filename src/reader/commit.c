@@ -51,8 +51,6 @@ static void end_object(struct tn__reader *reader, uint32_t object_id)
 {
     struct tn__object *object = tn__registry_object(reader->registry, object_id);
 
-    if (reader->parent_key == object->key)
-        tn__reader_forget_parent(reader);
     while (!tn__reader_emit_final(reader, tn__load(&object->first, acquire), 0))
         ;
 }
@@ -67,7 +65,7 @@ static void move_self(struct tn__reader *reader, struct tn__object *object,
     tn__registry_lock(registry);
     for (; id; id = tn__registry_next_watch(registry, id)) {
         uint32_t node = tn__load(&tn__registry_watch(registry, id)->node, relaxed);
-        if (node && !tn__node_parent(&registry->tree, node))
+        if (!tn__node_parent(&registry->tree, node))
             tn__node_set_flags_locked(&registry->tree, node, TN__NODE_PATH_UNKNOWN);
     }
     tn__registry_unlock(registry);
@@ -101,8 +99,7 @@ static void directory_deleted(struct tn__reader *reader, struct tn__object *obje
         uint32_t node = tn__load(&watch->node, relaxed);
         tn__reader_emit(reader, id, news);
         tn__registry_lock(registry);
-        uint32_t child =
-            node ? tn__node_child_rcu(&registry->tree, node, raw->name, raw->name_length) : 0;
+        uint32_t child = tn__node_child_rcu(&registry->tree, node, raw->name, raw->name_length);
         if (child)
             tn__reader_detach_locked(reader, child);
         tn__registry_unlock(registry);

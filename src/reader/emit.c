@@ -201,8 +201,6 @@ static bool is_filtered(struct tn__reader *reader, struct tn_filter *filter,
 
 static bool is_wanted(const struct tn__policy *policy, const struct tn__news *news, uint64_t state)
 {
-    if (news->kind == TN__ENTRY_FINAL)
-        return true;
     if (state & (TN__WATCH_REMOVED | TN__WATCH_ASLEEP | TN__WATCH_UNTOLD | TN__WATCH_ENDED) ||
         tn__load(&policy->add->spent, relaxed))
         return false;
@@ -279,8 +277,7 @@ static void end_one_shot(struct tn__reader *reader, struct tn__add *add)
 {
     struct tn__registry *registry = reader->registry;
 
-    if (tn__exchange(&add->spent, true, acq_rel))
-        return;
+    tn__store(&add->spent, true, release);
     tn__fetch_add(&add->references, 1, relaxed);
     tn__registry_lock(registry);
     tn__registry_guard_locked(registry, add->root_node);
@@ -300,6 +297,7 @@ void tn__reader_end_spent(struct tn__reader *reader)
         tn__reader_end_subtree(reader, root, 0);
         tn__registry_lock(registry);
         tn__registry_unguard_locked(registry, root);
+        tn__registry_give_guard_back_locked(registry, add);
         tn__registry_prune_node_locked(registry, root);
         tn__registry_unlock(registry);
         tn__add_unref(add);
@@ -419,6 +417,11 @@ bool tn__reader_emit_final(struct tn__reader *reader, uint32_t id, uint32_t flag
     struct tn__entry entry;
 
     fill_entry(reader, &entry, id, &news);
+    /* No memory for the path; the end must be told all the same. */
+    if (!entry.path) {
+        entry.path = "";
+        entry.flags |= TN_EVENT_PATH_UNKNOWN;
+    }
     struct tn__add *add = tn__reader_add_of(reader, id);
     entry.root = add->root;
     entry.sequence = ++reader->sequence;

@@ -30,9 +30,11 @@ bool tn__reader_is_untold(const struct tn__reader *reader, uint32_t watch)
                         TN__WATCH_UNTOLD;
 }
 
+/* What follows the list is meant for it, whether or not its marker has come. */
 void tn__reader_set_told(struct tn__reader *reader, uint32_t watch)
 {
-    tn__fetch_and(&tn__registry_watch(reader->registry, watch)->state, ~TN__WATCH_UNTOLD, acq_rel);
+    tn__fetch_and(&tn__registry_watch(reader->registry, watch)->state,
+                  ~(TN__WATCH_UNTOLD | TN__WATCH_ASLEEP), acq_rel);
 }
 
 void tn__reader_forget_told_locked(struct tn__reader *reader, uint32_t node)
@@ -118,18 +120,41 @@ static void tell_directory(struct tn__reader *reader, uint32_t watch, struct tn_
     tn__announce(&found);
 }
 
-/* A file, or what else is no directory: itself. */
-static void tell_item(struct tn__reader *reader, uint32_t watch, int fd)
+/*
+ * A file, or what else is no directory: itself. If it has gone or moved by now,
+ * it was there at the present point of the stream; its own records tell the
+ * rest.
+ */
+static void tell_item(struct tn__reader *reader, uint32_t watch)
 {
     struct stat status;
     struct tn__news news = {.mask = IN_CREATE, .flags = TN_EVENT_SYNTHETIC};
+    int fd = tn__reader_open_directory(reader, watch);
 
-    if (fstat(fd, &status) < 0)
-        return;
+    tn__reader_set_told(reader, watch);
     tn__reader_emit(reader, watch, &news);
     news.mask = IN_CLOSE_WRITE;
-    if (S_ISREG(status.st_mode))
+    if (fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode))
         tn__reader_emit(reader, watch, &news);
+    if (fd == -ENOMEM || fd == -EMFILE || fd == -ENFILE)
+        reader->gap = true;
+}
+
+static int is_end(void *context, const struct tn__raw *raw)
+{
+    const uint64_t *key = context;
+
+    return raw->key == *key && raw->mask & (IN_DELETE_SELF | IN_IGNORED) ? -EEXIST : 0;
+}
+
+/* A directory whose end is ahead: each of its entries left by a record that is ahead as well. */
+static bool is_deleted_ahead(const struct tn__reader *reader, uint32_t watch)
+{
+    const struct tn__registry *registry = reader->registry;
+    uint32_t object = tn__load(&tn__registry_watch(registry, watch)->object, relaxed);
+    uint64_t key = object ? tn__registry_object(registry, object)->key : 0;
+
+    return object && tn__stream_each(&reader->stream, reader->stream.committed, is_end, &key) < 0;
 }
 
 /* It stands, and what is in it can't be seen: it ends, and says why. */
@@ -143,6 +168,18 @@ static void give_up(struct tn__reader *reader, uint32_t node, uint32_t watch, in
     tn__count(&reader->counts.unwatched);
     tn__reader_emit(reader, watch, &news);
     tn__reader_end_subtree(reader, node, 0);
+}
+
+/* Rule 6 of resolve.c. */
+static bool is_widening(struct tn__reader *reader, uint32_t watch)
+{
+    struct tn__registry *registry = reader->registry;
+
+    tn__registry_lock(registry);
+    uint32_t object = tn__load(&tn__registry_watch(registry, watch)->object, relaxed);
+    uint32_t widened = object ? tn__registry_object(registry, object)->widened : 0;
+    tn__registry_unlock(registry);
+    return tn__reader_is_widening(reader, widened);
 }
 
 static void settled(struct tn__reader *reader, uint32_t node)
@@ -166,15 +203,21 @@ void tn__reader_tell_existing(struct tn__reader *reader, uint32_t node)
         settled(reader, node);
         return;
     }
-    if (reader->stream.committed < reader->full_from && tn__reader_retry_later(reader, node) == 0)
+    if (!(state & TN__WATCH_DIR)) {
+        settled(reader, node);
+        tell_item(reader, watch);
+        return;
+    }
+    if (is_widening(reader, watch) && tn__reader_retry_later(reader, node) == 0)
         return;
     tn__count(&reader->counts.scans);
     int fd = tn__reader_open_directory(reader, watch);
-    int result = fd < 0 ? fd : 0;
-    if (result == 0 && state & TN__WATCH_DIR)
-        result = list(reader, fd, &scan);
-    if (fd < 0 || result == -ENOENT) /* or it was deleted meanwhile */
+    int result = fd < 0 ? fd : list(reader, fd, &scan);
+    if (fd < 0 || result == -ENOENT) { /* or it was deleted meanwhile */
         result = tn__reader_not_found(reader, watch, result);
+        if (result == -EAGAIN && is_deleted_ahead(reader, watch))
+            result = 0;
+    }
     if (result == -EAGAIN)
         result = tn__reader_retry_later(reader, node) == 0 ? -EAGAIN : -ENOMEM;
     if (result != -EAGAIN) {
@@ -182,10 +225,8 @@ void tn__reader_tell_existing(struct tn__reader *reader, uint32_t node)
         tn__reader_set_told(reader, watch);
         if (result < 0)
             give_up(reader, node, watch, result);
-        else if (state & TN__WATCH_DIR)
-            tell_directory(reader, watch, &scan);
         else
-            tell_item(reader, watch, fd);
+            tell_directory(reader, watch, &scan);
     }
     tn__scan_done(&scan);
 }

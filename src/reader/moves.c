@@ -58,11 +58,9 @@ uint32_t tn__reader_child(struct tn__reader *reader, uint32_t watch, const char 
 {
     struct tn__registry *registry = reader->registry;
     uint32_t node = tn__load(&tn__registry_watch(registry, watch)->node, acquire);
-    uint32_t child = 0;
 
     tn__registry_lock(registry);
-    if (node)
-        child = tn__node_child_rcu(&registry->tree, node, name, length);
+    uint32_t child = tn__node_child_rcu(&registry->tree, node, name, length);
     tn__registry_unlock(registry);
     return child;
 }
@@ -75,10 +73,31 @@ static void fill_half(struct tn__half *half, const struct tn__raw *raw)
     memcpy(half->name, raw->name, half->length);
 }
 
+/* What a watch was not told of a departure it is not told later, though it listens by then. */
+static void note_unheard(struct tn__reader *reader, const struct tn__raw *raw)
+{
+    const uint64_t deaf = TN__WATCH_UNTOLD | TN__WATCH_ASLEEP;
+    uint32_t id = watches_of(reader, raw->key);
+
+    for (; id; id = tn__registry_next_watch(reader->registry, id))
+        if (tn__load(&tn__registry_watch(reader->registry, id)->state, acquire) & deaf)
+            reader->unheard[reader->unheard_next++ % TN__READER_FILE_MOVES] =
+                (struct tn__departure){.cookie = raw->cookie, .add = tn__reader_add_of(reader, id)};
+}
+
+static bool is_unheard(const struct tn__reader *reader, const struct tn__add *add, uint32_t cookie)
+{
+    for (unsigned i = 0; i < TN__READER_FILE_MOVES; i++)
+        if (reader->unheard[i].cookie == cookie && reader->unheard[i].add == add)
+            return true;
+    return false;
+}
+
 static void remember(struct tn__reader *reader, const struct tn__raw *raw)
 {
     if (!raw->name)
         return;
+    note_unheard(reader, raw);
     fill_half(&reader->file_moves[reader->file_move++ % TN__READER_FILE_MOVES], raw);
 }
 
@@ -95,28 +114,36 @@ static const struct tn__half *remembered(const struct tn__reader *reader, uint32
     return NULL;
 }
 
-/* The source path as the watch's own add names it; else as any other does. */
+/* Whether reader->source lies below the add's root, as the add names it. */
+static bool is_source_below(struct tn__reader *reader, const struct tn__add *add)
+{
+    const struct tn__path_text *root = tn__reader_path(reader, add->root_node);
+
+    return root && strncmp(reader->source, root->text, root->length) == 0 &&
+           reader->source[root->length] == '/';
+}
+
+/*
+ * The source path as the watch's own add names it; else as any other does. A
+ * directory of its own tree that the add has not come to yet is no source: it
+ * was told nothing of what was there.
+ */
 static void set_source(struct tn__reader *reader, struct tn__news *news,
                        const struct tn__half *half, const struct tn__add *add)
 {
     uint32_t first = watches_of(reader, half->key);
-    uint32_t from = watch_of_add(reader, first, add);
+    uint32_t own = watch_of_add(reader, first, add);
+    uint32_t from = own ? own : first;
 
-    from = from ? from : first;
     if (!from)
         return;
     uint32_t node = tn__load(&tn__registry_watch(reader->registry, from)->node, acquire);
     news->src_length = tn__reader_source_path(reader, node, half->name, half->length);
+    if (!own && news->src_length && is_source_below(reader, add)) {
+        news->cookie = 0;
+        news->src_length = 0;
+    }
     news->src_pathname = news->src_length ? reader->source : NULL;
-}
-
-/* Whether the add was told of the departure. */
-static bool was_told(struct tn__reader *reader, const struct tn__half *half,
-                     const struct tn__add *add)
-{
-    uint32_t from = watch_of_add(reader, watches_of(reader, half->key), add);
-
-    return !from || !tn__reader_is_untold(reader, from);
 }
 
 static void arrive(struct tn__reader *reader, uint32_t watch, const struct tn__raw *raw,
@@ -124,7 +151,7 @@ static void arrive(struct tn__reader *reader, uint32_t watch, const struct tn__r
 {
     struct tn__news news = news_of(raw);
 
-    if (half && was_told(reader, half, tn__reader_add_of(reader, watch)))
+    if (half && !is_unheard(reader, tn__reader_add_of(reader, watch), half->cookie))
         set_source(reader, &news, half, tn__reader_add_of(reader, watch));
     else
         news.cookie = 0;
@@ -239,7 +266,7 @@ static bool push_directory_move(struct tn__reader *reader, const struct tn__raw 
 static bool is_swallowed(struct tn__reader *reader, uint32_t watch, uint32_t cookie)
 {
     for (unsigned i = 0; i < TN__READER_FILE_MOVES; i++) {
-        struct tn__swallow *swallow = &reader->swallows[i];
+        struct tn__departure *swallow = &reader->swallows[i];
         if (swallow->cookie == cookie && swallow->add == tn__reader_add_of(reader, watch)) {
             swallow->cookie = 0;
             return true;
@@ -268,10 +295,30 @@ bool tn__reader_departs(struct tn__reader *reader, uint32_t node, uint32_t *ret_
     return true;
 }
 
+bool tn__reader_has_left(const struct tn__reader *reader, uint32_t node)
+{
+    struct tn__registry *registry = reader->registry;
+    uint32_t parent = tn__node_parent(&registry->tree, node);
+    uint32_t watch = parent ? tn__node_watch(&registry->tree, parent) : 0;
+    uint32_t object = watch ? tn__load(&tn__registry_watch(registry, watch)->object, relaxed) : 0;
+    char name[TN__READER_NAME];
+
+    if (!reader->directory_move_count || !object)
+        return false;
+    size_t length = tn__node_name(&registry->tree, node, name, sizeof(name));
+    for (size_t i = 0; i < reader->directory_move_count; i++) {
+        const struct tn__half *half = &reader->directory_moves[i];
+        if (half->key == tn__registry_object(registry, object)->key && half->length == length &&
+            memcmp(half->name, name, length) == 0)
+            return true;
+    }
+    return false;
+}
+
 void tn__reader_swallow_from(struct tn__reader *reader, const struct tn__add *add, uint32_t cookie)
 {
     reader->swallows[reader->swallow++ % TN__READER_FILE_MOVES] =
-        (struct tn__swallow){.cookie = cookie, .add = add};
+        (struct tn__departure){.cookie = cookie, .add = add};
 }
 
 void tn__reader_directory_from(struct tn__reader *reader, struct tn__object *object,
@@ -321,7 +368,8 @@ static void relink(struct tn__reader *reader, uint32_t from, uint32_t to, uint32
                             .name = half->name,
                             .name_length = half->length};
     struct tn__news news = news_of(raw);
-    bool was_untold = tn__reader_is_untold(reader, from);
+    bool was_untold = tn__reader_is_untold(reader, from) ||
+                      is_unheard(reader, tn__reader_add_of(reader, from), raw->cookie);
 
     if (was_untold)
         news.cookie = 0;
@@ -348,7 +396,8 @@ static void relink(struct tn__reader *reader, uint32_t from, uint32_t to, uint32
         leave(reader, from, child, &left);
         return;
     }
-    tn__reader_emit(reader, from, &left);
+    if (!was_untold)
+        tn__reader_emit(reader, from, &left);
     tn__reader_forget_paths(reader);
     tn__count(&reader->counts.moves);
     tn__reader_emit(reader, to, &news);
@@ -417,4 +466,5 @@ void tn__reader_forget_moves(struct tn__reader *reader)
     }
     memset(reader->file_moves, 0, sizeof(reader->file_moves));
     memset(reader->swallows, 0, sizeof(reader->swallows));
+    memset(reader->unheard, 0, sizeof(reader->unheard));
 }

@@ -249,7 +249,9 @@ static void publish(struct tn__reader *reader)
     tn__lanes_publish(reader->lanes);
     if (TN__UNLIKELY(reader->stream.ended && tn__stream_is_empty(&reader->stream)))
         mark_settles(reader);
-    if (TN__UNLIKELY(reader->settle_due))
+    /* A retry has read ahead: what it waits for is there to be committed first. */
+    bool waits = reader->retry.count && !tn__stream_is_empty(&reader->stream);
+    if (TN__UNLIKELY(reader->settle_due && !waits))
         give_tickets(reader);
 }
 

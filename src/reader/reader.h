@@ -103,11 +103,12 @@ struct tn__reader {
     unsigned file_move;
     struct tn__half *directory_moves; /* left, and their arrival lies ahead */
     size_t directory_move_count, directory_move_capacity;
-    struct tn__swallow {
+    struct tn__departure {
         uint32_t cookie;
         const struct tn__add *add;
-    } swallows[TN__READER_FILE_MOVES]; /* departures that a scan has told already */
-    unsigned swallow;
+    } swallows[TN__READER_FILE_MOVES],  /* departures that a scan has told already */
+        unheard[TN__READER_FILE_MOVES]; /* that were committed while the add was not told */
+    unsigned swallow, unheard_next;
     uint32_t next_lane;   /* for order NONE */
     uint32_t work_seen;   /* of registry->work */
     uint64_t barriers;    /* fresh names */
@@ -128,8 +129,9 @@ struct tn__reader {
     void *dir_buffer;
     int parent_fd; /* the last directory that was opened and verified */
     uint64_t parent_key;
-    uint64_t full_from;  /* position from which on every watch is told all that it asks for */
-    uint64_t quiet_read; /* position up to which nothing ahead tells anything, see not_found */
+    uint64_t full_from;   /* position behind which all is told that was asked for up to `asked` */
+    uint32_t asked, full; /* of registry.widenings; full: full_from was committed */
+    uint64_t quiet_read;  /* position up to which nothing ahead tells anything, see not_found */
 
     /* guarded by the registry's write_lock */
     struct tn__settle *settles;
@@ -206,6 +208,8 @@ void tn__reader_directory_to(struct tn__reader *reader, struct tn__object *objec
 void tn__reader_directory_left(struct tn__reader *reader, uint32_t cookie);
 /* Whether the next that the stream tells of a node is its departure. */
 bool tn__reader_departs(struct tn__reader *reader, uint32_t node, uint32_t *ret_cookie);
+/* Whether its departure was committed, and waits for the arrival. */
+bool tn__reader_has_left(const struct tn__reader *reader, uint32_t node);
 /* A scan has told that departure: it is not told to the add again. */
 void tn__reader_swallow_from(struct tn__reader *reader, const struct tn__add *add, uint32_t cookie);
 void tn__reader_forget_moves(struct tn__reader *reader);
@@ -222,6 +226,9 @@ void tn__reader_new_directory(struct tn__reader *reader, uint32_t watch, const c
                               size_t length);
 /* The same, whether or not the watch takes in new ones. */
 void tn__reader_take_in(struct tn__reader *reader, uint32_t watch, const char *name, size_t length);
+/* Whether records ahead come from before the source was asked to tell all of an object that it is
+ * asked for now; widened: the object's. */
+bool tn__reader_is_widening(struct tn__reader *reader, uint32_t widened);
 /* Later, when more was committed; the node stays until then. 0 or -ENOMEM. */
 int tn__reader_retry_later(struct tn__reader *reader, uint32_t node);
 

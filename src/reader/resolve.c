@@ -16,9 +16,9 @@
  *      the stream are announced: for each name, the first record ahead decides.
  *      None: what the scan saw. IN_CREATE or IN_MOVED_TO: absent now, the
  *      record will announce it. IN_DELETE or IN_MOVED_FROM: present now.
- *   6  Where another add watched it already, and asked for less, the records up
- *      to here do not tell all: the contents are announced once these have been
- *      committed (existing.c).
+ *   6  Where others watched it already, and had asked for less, the records up
+ *      to where it was asked for more do not tell all: the contents are announced
+ *      once these have been committed (existing.c).
  *
  * Records of a directory that is watched but not attached find no object and
  * are ignored; that loses nothing, because 5 starts from the records ahead.
@@ -46,6 +46,7 @@ struct resolve {
     size_t length;
     int fd;
     struct tn__placed placed;
+    bool widening;     /* rule 6 */
     uint32_t older;    /* the object that had the key then: on its way out */
     bool unreachable;  /* its parent can't be opened */
     uint64_t position; /* of the stream before the watch stood */
@@ -107,6 +108,17 @@ void tn__reader_new_directory(struct tn__reader *reader, uint32_t watch, const c
         tn__reader_take_in(reader, watch, name, length);
 }
 
+/* A crawl attached it after the record, or the list, that tells of it: what is in it is untold. */
+static void catch_up_locked(struct tn__reader *reader, uint32_t node)
+{
+    uint32_t own = node ? tn__node_watch(&reader->registry->tree, node) : 0;
+
+    if (own &&
+        tn__load(&tn__registry_watch(reader->registry, own)->state, acquire) & TN__WATCH_YOUNG &&
+        tn__load(&tn__reader_add_of(reader, own)->young, acquire))
+        tn__reader_forget_told_locked(reader, node);
+}
+
 void tn__reader_take_in(struct tn__reader *reader, uint32_t watch_id, const char *name,
                         size_t length)
 {
@@ -118,6 +130,7 @@ void tn__reader_take_in(struct tn__reader *reader, uint32_t watch_id, const char
         return;
     tn__registry_lock(registry);
     uint32_t node = tn__node_child_rcu(&registry->tree, parent, name, length);
+    catch_up_locked(reader, node);
     if (node && !(tn__node_flags(&registry->tree, node) & TN__NODE_UNRESOLVED) &&
         !tn__reader_is_untold(reader, tn__node_watch(&registry->tree, node))) {
         tn__registry_unlock(registry);
@@ -141,8 +154,6 @@ void tn__reader_recheck_filter(struct tn__reader *reader, uint32_t watch, uint32
     char name[TN__READER_NAME];
     uint32_t parent = tn__load(&tn__registry_watch(reader->registry, watch)->node, acquire);
 
-    if (!parent || tn__node_parent(tree, node) != parent)
-        return;
     size_t length = tn__node_name(tree, node, name, sizeof(name));
     if (is_pruned(reader, watch, parent, name, length))
         tn__reader_end_subtree(reader, node, 0);
@@ -212,7 +223,10 @@ static int observe(struct tn__reader *reader, struct resolve *resolve, struct tn
     bool vanished = result == -ENOENT || result == -ENOTDIR || result == -ELOOP;
     if (result < 0 && !vanished)
         return result;
-    if (tn__reader_read_to_now(reader, parent) < 0 || is_contradicted(reader, resolve))
+    if (tn__reader_read_to_now(reader, parent) < 0)
+        return -EAGAIN;
+    resolve->widening = tn__reader_is_widening(reader, resolve->placed.widened);
+    if (is_contradicted(reader, resolve))
         return -EAGAIN;
     return vanished ? -ENOENT : 0;
 }
@@ -262,10 +276,9 @@ static enum outcome relink_found(struct tn__reader *reader, struct resolve *reso
     tn__fetch_and(&tn__registry_watch(registry, known)->state, ~TN__WATCH_YOUNG, acq_rel);
     resolve->watch = known;
     if (detached || untold)
-        return ATTACHED;
+        return resolve->widening ? WIDENED : ATTACHED;
     tn__count(&reader->counts.moves);
-    if (from)
-        tn__reader_emit(reader, from, &news);
+    tn__reader_emit(reader, from, &news);
     news.mask = IN_MOVED_TO | IN_ISDIR;
     news.src_pathname = news.src_length ? reader->source : NULL;
     news.name = resolve->name;
@@ -301,7 +314,7 @@ static enum outcome attach(struct tn__reader *reader, struct resolve *resolve, b
                                       .node = resolve->node,
                                       .placed = {.key = resolve->placed.key,
                                                  .fresh = is_still_fresh_locked(registry, resolve)},
-                                      .untold = resolve->placed.widened,
+                                      .untold = resolve->widening,
                                       .is_dir = true};
     uint32_t object = tn__index_get_rcu(&registry->by_key, resolve->placed.key);
     uint32_t known = object && !attach.placed.fresh && !alias
@@ -333,12 +346,40 @@ int tn__reader_retry_later(struct tn__reader *reader, uint32_t node)
 {
     struct tn__registry *registry = reader->registry;
 
-    if (!tn__ids_append(&reader->retry, node))
-        return -ENOMEM;
     tn__registry_lock(registry);
-    tn__node_set_flags_locked(&registry->tree, node, TN__NODE_UNRESOLVED | TN__NODE_QUEUED);
+    /* One that is in a list already has its turn there: in two, it would outlive the one. */
+    bool queued = tn__node_flags(&registry->tree, node) & TN__NODE_QUEUED ||
+                  tn__ids_append(&reader->retry, node);
+    if (queued)
+        tn__node_set_flags_locked(&registry->tree, node, TN__NODE_UNRESOLVED | TN__NODE_QUEUED);
     tn__registry_unlock(registry);
-    return 0;
+    return queued ? 0 : -ENOMEM;
+}
+
+bool tn__reader_is_widening(struct tn__reader *reader, uint32_t widened)
+{
+    struct tn__registry *registry = reader->registry;
+    const bool is_full = reader->stream.committed >= reader->full_from;
+
+    if (is_full)
+        reader->full = reader->asked;
+    if (widened <= reader->full)
+        return false;
+    if (widened > reader->asked && is_full) {
+        tn__registry_lock(registry);
+        reader->asked = registry->widenings;
+        tn__registry_unlock(registry);
+        tn__reader_read_ahead(reader); /* an overflow that it meets is told itself */
+        reader->full_from = reader->stream.read;
+    }
+    return true;
+}
+
+static int retry_watch(struct tn__reader *reader, uint32_t watch)
+{
+    uint32_t node = tn__load(&tn__registry_watch(reader->registry, watch)->node, relaxed);
+
+    return tn__reader_retry_later(reader, node);
 }
 
 static void resolve_one(struct tn__reader *reader, uint32_t node)
@@ -348,6 +389,9 @@ static void resolve_one(struct tn__reader *reader, uint32_t node)
     enum outcome outcome = GONE;
     int result = 0;
 
+    /* What it is will be known where it arrives. */
+    if (tn__reader_has_left(reader, node) && tn__reader_retry_later(reader, node) == 0)
+        return;
     if (tn__node_watch(&reader->registry->tree, node)) {
         tn__reader_tell_existing(reader, node);
         return;
@@ -366,10 +410,8 @@ static void resolve_one(struct tn__reader *reader, uint32_t node)
         result = tn__reader_retry_later(reader, node);
         outcome = result < 0 ? GONE : LATER;
     }
-    if (outcome == WIDENED) {
-        reader->full_from = reader->stream.read;
-        outcome = tn__reader_retry_later(reader, node) == 0 ? WIDENED : ATTACHED;
-    }
+    if (outcome == WIDENED && retry_watch(reader, resolve.watch) < 0)
+        outcome = ATTACHED;
     if (outcome == LATER || outcome == GONE) {
         tn__registry_lock(reader->registry);
         take_back_locked(reader->registry, &resolve);
@@ -424,10 +466,10 @@ void tn__reader_retry_unresolved(struct tn__reader *reader)
     for (size_t i = 0; i < count_now; i++) {
         uint32_t node = retry->items[i];
         tn__node_clear_flags_locked(&registry->tree, node, TN__NODE_QUEUED);
-        if (tn__node_flags(&registry->tree, node) & TN__NODE_DETACHED)
+        uint32_t flags = tn__node_flags(&registry->tree, node);
+        if (flags & TN__NODE_DETACHED || !(flags & TN__NODE_UNRESOLVED))
             tn__registry_prune_node_locked(registry, node);
-        else if (tn__node_flags(&registry->tree, node) & TN__NODE_UNRESOLVED &&
-                 tn__registry_unresolved_locked(registry, node) < 0)
+        else if (tn__registry_unresolved_locked(registry, node) < 0)
             retry->items[retry->count++] = node;
     }
     tn__registry_unlock(registry);

@@ -18,8 +18,6 @@ static int keep(void *context, const char *name, size_t length, unsigned char ty
     struct tn__scan *scan = context;
     size_t need = HEADER + length + 1;
 
-    if (length > UINT16_MAX)
-        return -ENAMETOOLONG;
     if (scan->capacity - scan->size < need) {
         size_t capacity = tn__max(tn__max(1024, scan->size + need), scan->capacity * 2);
         char *bytes = realloc(scan->bytes, capacity);
@@ -29,7 +27,7 @@ static int keep(void *context, const char *name, size_t length, unsigned char ty
         scan->capacity = capacity;
     }
     char *entry = scan->bytes + scan->size;
-    uint16_t short_length = (uint16_t)length;
+    uint16_t short_length = (uint16_t)length; /* a directory record has no more */
     entry[0] = (char)type;
     memcpy(entry + 1, &short_length, sizeof(short_length));
     memcpy(entry + HEADER, name, length + 1);

@@ -8,8 +8,9 @@
  *      put when all was placed: every record about its name that happened before
  *      has been committed then.
  *   2  The first record about the name of a young directory sets it aside: off
- *      its place, and untold, with all below it. The record is then applied as
- *      if nothing had stood there.
+ *      its place, and untold, with all below it, and with what the crawl attaches
+ *      there from then on. The record is then applied as if nothing had stood
+ *      there.
  *   3  Where it is now, a record says that it came to be, or a list that it is
  *      there: it is taken in like any new directory (resolve.c), which finds its
  *      watch and gives it its place again.

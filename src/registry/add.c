@@ -74,7 +74,7 @@ static int place_root(struct tn__adding *adding, tn_wd *ret_wd)
     int result = -ENOMEM;
 
     tn__registry_lock(registry);
-    if (adding->options->mask & IN_ONESHOT && tn__registry_reserve_guard_locked(registry) < 0)
+    if (adding->options->mask & IN_ONESHOT && tn__registry_reserve_guard_locked(registry, add) < 0)
         goto no_memory;
     adding->shuffles = tn__load(&registry->shuffles, relaxed);
     if (add->order == TN_ORDER_TREE)

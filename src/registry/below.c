@@ -100,7 +100,7 @@ static int tell_placed(const struct tn__adding *adding, uint32_t id, const char 
     if (!adding->options->placed)
         return 0;
     int result = entry_path(adding, id, name, length, &path);
-    if (result < 0)
+    if (result != 0)
         return result == -ENOENT ? 0 : result;
     struct placed placed = {.adding = adding, .path = path, .wd = wd, .error = error};
     result = tn__crawl_in_caller(call_placed, &placed);
@@ -119,7 +119,7 @@ static int crawl_entry(void *context, uint32_t parent, const char *name, size_t 
     if (!adding->filter)
         return 1;
     int result = entry_path(adding, parent, name, length, &path);
-    if (result < 0)
+    if (result != 0)
         return result == -ENOENT ? 0 : result;
     bool pruned = tn__filter_prunes(adding->filter, path);
     free(path);
@@ -150,7 +150,7 @@ static bool is_known_elsewhere(const struct tn__adding *adding, uint64_t key, in
     if (!known)
         return false;
     uint32_t node = tn__load(&tn__registry_watch(registry, known)->node, relaxed);
-    return !node || !stands_at(adding, node, NULL, fd);
+    return !stands_at(adding, node, NULL, fd);
 }
 
 /* A directory that the reader takes in as it does new ones. */
@@ -170,16 +170,28 @@ static int leave_to_reader_locked(const struct tn__adding *adding, uint32_t pare
     return result;
 }
 
+/* What is below a directory that the reader still lists is told in its turn. */
+static bool is_untold_locked(const struct tn__adding *adding, uint32_t parent)
+{
+    struct tn__registry *registry = adding->registry;
+    uint32_t watch = tn__registry_find_rcu(registry, wd_of_id(adding, parent));
+
+    return tn__adding_existing(adding) ||
+           (watch &&
+            tn__load(&tn__registry_watch(registry, watch)->state, acquire) & TN__WATCH_UNTOLD);
+}
+
 /* 1: attached; 0: leave it; or why it could not be. */
 static int attach_locked(const struct tn__adding *adding, uint32_t parent, const char *name,
                          size_t length, int fd, bool in_cwd, tn_wd *ret_wd)
 {
     struct tn__registry *registry = adding->registry;
     struct tn__tree *tree = &registry->tree;
+    const bool untold = is_untold_locked(adding, parent);
     struct tn__attach attach = {.policy = adding->policy,
-                                .marked = !tn__adding_existing(adding),
+                                .marked = !untold,
                                 .young = true,
-                                .untold = tn__adding_existing(adding),
+                                .untold = untold,
                                 .is_dir = true,
                                 .ret_wd = ret_wd};
     uint32_t above, id;
@@ -236,8 +248,8 @@ static int crawl_failed(void *context, uint32_t parent, const char *name, size_t
         return error;
     if (error == -ENOENT || error == -ENOTDIR || error == -ELOOP || error == -ESTALE)
         return 0; /* it has gone */
-    /* The reader tries once more, tells it and counts it. */
-    if (!length || tn__adding_existing(adding) || !leave_to_reader(adding, parent, name, length))
+    /* The reader tries once more, tells it and counts it; where it lists what exists, anyway. */
+    if (!tn__adding_existing(adding) && (!length || !leave_to_reader(adding, parent, name, length)))
         tn__fetch_add(&registry->unwatched, 1, relaxed);
     return tell_placed(adding, parent, name, length, -1, error);
 }

@@ -29,7 +29,8 @@ enum { CHUNK = 1024, RECENT_PAIRS = 8 };
 #define DEAD (TN__WATCH_REMOVED | TN__WATCH_ENDED)
 
 /*
- * Policies before and after: most watches below one another share one. All are
+ * Policies before and after: most watches below one another share one, and one
+ * that was not used for a while is made again. All are
  * referenced until the lock is given back, because the last reference may call
  * a user's release.
  */
@@ -43,6 +44,7 @@ struct update {
     const struct tn_watch_options *options;
     struct pair *pairs;
     size_t count, capacity;
+    size_t used; /* by the watches so far, in this pass */
 };
 
 struct chunk {
@@ -67,12 +69,13 @@ static uint32_t new_mask(const struct update *update, uint32_t old)
 
 static struct tn__policy *known_pair(const struct update *update, const struct tn__policy *old)
 {
-    for (size_t i = update->count; i > 0 && update->count - i < RECENT_PAIRS; i--)
+    for (size_t i = update->used; i > 0 && update->used - i < RECENT_PAIRS; i--)
         if (update->pairs[i - 1].old == old)
             return update->pairs[i - 1].changed;
     return NULL;
 }
 
+/* The second pass meets the same watches in the same order: it finds what the first has made. */
 static struct tn__policy *changed_policy(struct update *update, struct tn__policy *old)
 {
     const struct tn_watch_options *options = update->options;
@@ -81,6 +84,8 @@ static struct tn__policy *changed_policy(struct update *update, struct tn__polic
 
     if (changed)
         return changed;
+    if (update->used < update->count)
+        return update->pairs[update->used++].changed;
     struct pair *pairs =
         tn__array_room(update->pairs, update->count, &update->capacity, sizeof(*pairs));
     if (!pairs)
@@ -95,6 +100,7 @@ static struct tn__policy *changed_policy(struct update *update, struct tn__polic
     if (changed)
         update->pairs[update->count++] =
             (struct pair){.old = tn__policy_ref(old), .changed = changed};
+    update->used = update->count;
     return changed;
 }
 
@@ -117,7 +123,7 @@ static uint32_t needed_mask(struct tn__registry *registry, const struct tn__obje
     for (; id; id = tn__registry_next_watch(registry, id)) {
         struct tn__watch *watch = tn__registry_watch(registry, id);
         const struct tn__policy *policy = tn__load(&watch->policy, acquire);
-        if (!tn__watch_is_live(watch) || !policy)
+        if (!tn__watch_is_live(watch))
             continue;
         policy = id == changed_id ? changed : policy;
         uint32_t node = tn__load(&watch->node, relaxed);
@@ -133,11 +139,7 @@ static int ask_kernel_locked(struct tn__registry *registry, uint32_t id,
                              const struct tn__policy *changed)
 {
     struct tn__watch *watch = tn__registry_watch(registry, id);
-    uint32_t object_id = tn__load(&watch->object, relaxed);
-
-    if (!object_id)
-        return -ENOENT;
-    struct tn__object *object = tn__registry_object(registry, object_id);
+    struct tn__object *object = tn__registry_object(registry, tn__load(&watch->object, relaxed));
     uint32_t mask = needed_mask(registry, object, id, changed);
     if (mask == object->kernel_mask)
         return 0;
@@ -150,8 +152,10 @@ static int ask_kernel_locked(struct tn__registry *registry, uint32_t id,
     }
     uint64_t key;
     int result = registry->source->ops->watch(registry->source, fd, NULL, mask, &key);
-    if (result == 0)
+    if (result == 0) {
+        object->widened = more ? ++registry->widenings : object->widened;
         object->kernel_mask = mask;
+    }
     close(fd);
     return more ? result : 0;
 }
@@ -171,30 +175,28 @@ static uint32_t next_watch_locked(struct tn__registry *registry, uint32_t root, 
 static int prepare_locked(struct update *update, uint32_t id)
 {
     struct tn__watch *watch = tn__registry_watch(update->registry, id);
-    struct tn__policy *old = tn__load(&watch->policy, acquire);
-    struct tn__policy *changed = old ? changed_policy(update, old) : NULL;
+    struct tn__policy *changed = changed_policy(update, tn__load(&watch->policy, acquire));
 
-    if (!changed)
-        return old ? -ENOMEM : -ENOENT;
-    return ask_kernel_locked(update->registry, id, changed);
+    return changed ? ask_kernel_locked(update->registry, id, changed) : -ENOMEM;
 }
 
 /* The pair is held, so the old policy's last reference does not go here. */
 static void swap_locked(struct update *update, struct tn__watch *watch)
 {
     struct tn__policy *old = tn__load(&watch->policy, acquire);
-    struct tn__policy *changed = old ? changed_policy(update, old) : NULL;
+    struct tn__policy *changed = tn__policy_ref(changed_policy(update, old));
 
-    if (!changed)
-        return;
-    tn__policy_ref(changed);
     if (tn__cas(&watch->policy, &old, changed, acq_rel, relaxed))
         tn__policy_unref(old);
     else
         tn__policy_unref(changed); /* it has ended just now */
 }
 
-/* Asks the kernel first, for all; then nothing can fail but memory, which is had before. */
+/*
+ * Asks the kernel first, for all; then nothing can fail but memory, which is had
+ * before. A watch that has a node has an object and a policy: the reader takes
+ * node and object off it under the lock, and its end comes after that.
+ */
 static int update_locked(struct update *update, uint32_t root_id)
 {
     struct tn__registry *registry = update->registry;
@@ -205,10 +207,11 @@ static int update_locked(struct update *update, uint32_t root_id)
         return -ENOENT;
     for (int pass = 0; pass < 2; pass++) {
         uint32_t node = root, id = root_id;
+        update->used = 0;
         while (id) {
             struct tn__watch *watch = tn__registry_watch(registry, id);
             int result = pass == 0 ? prepare_locked(update, id) : 0;
-            if (result < 0 && (id == root_id || result != -ENOENT))
+            if (result < 0)
                 return result;
             if (pass == 1)
                 swap_locked(update, watch);
@@ -216,6 +219,13 @@ static int update_locked(struct update *update, uint32_t root_id)
         }
     }
     return 0;
+}
+
+static int reserve_guard_locked(struct tn__registry *registry, uint32_t id)
+{
+    struct tn__policy *policy = tn__load(&tn__registry_watch(registry, id)->policy, acquire);
+
+    return policy ? tn__registry_reserve_guard_locked(registry, policy->add) : -ENOENT;
 }
 
 static int update_one(struct tn__registry *registry, tn_wd wd, uint32_t fields,
@@ -229,7 +239,7 @@ static int update_one(struct tn__registry *registry, tn_wd wd, uint32_t fields,
     uint32_t id = tn__registry_find_rcu(registry, wd);
     int result = id ? 0 : -ENOENT;
     if (result == 0 && options->mask & IN_ONESHOT)
-        result = tn__registry_reserve_guard_locked(registry);
+        result = reserve_guard_locked(registry, id);
     if (result == 0)
         result = update_locked(&update, id);
     tn__registry_unlock(registry);
@@ -315,11 +325,10 @@ static void kill_locked(struct tn__registry *registry, uint32_t id, uint64_t fla
         return;
     }
     uint64_t state = tn__load(&watch->state, acquire);
-    bool told = flags && !(state & flags);
-    if (told || (chunk->wait && state & TN__WATCH_RUNS))
+    if (!(state & flags) || (chunk->wait && state & TN__WATCH_RUNS)) {
         tn__fetch_or(&watch->state, flags, acq_rel);
-    if (told || (chunk->wait && state & TN__WATCH_RUNS))
         note(watch, chunk);
+    }
 }
 
 static void wait_quiet(struct tn__registry *registry, struct chunk *chunk)

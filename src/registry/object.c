@@ -22,7 +22,7 @@ int tn__registry_place_locked(struct tn__registry *registry, int fd, const char 
     const uint32_t exclude = IN_EXCL_UNLINK;
     struct tn__source *source = registry->source;
     uint64_t key;
-    bool widened = false;
+    uint32_t widened = 0;
     int result = source->ops->watch(source, fd, path, mask | IN_MASK_CREATE, &key);
     const bool fresh = result != -EEXIST;
 
@@ -34,7 +34,9 @@ int tn__registry_place_locked(struct tn__registry *registry, int fd, const char 
         if (id) {
             struct tn__object *object = tn__registry_object(registry, id);
             uint32_t both = (object->kernel_mask | mask) & ~exclude;
-            widened = mask & ~(object->kernel_mask | exclude);
+            if (mask & ~(object->kernel_mask | exclude))
+                object->widened = ++registry->widenings;
+            widened = object->widened;
             if (object->kernel_mask & mask & exclude)
                 both |= exclude;
             else if (object->kernel_mask & exclude)
@@ -50,19 +52,21 @@ int tn__registry_place_locked(struct tn__registry *registry, int fd, const char 
     return 0;
 }
 
-static int new_object_locked(struct tn__registry *registry, uint64_t key, uint32_t mask,
-                             uint32_t *ret_id)
+static int new_object_locked(struct tn__registry *registry, const struct tn__placed *placed,
+                             uint32_t mask, uint32_t *ret_id)
 {
     uint32_t id = tn__store_alloc_locked(&registry->objects);
 
     if (!id)
         return -ENOMEM;
     struct tn__object *object = tn__registry_object(registry, id);
-    object->key = key;
+    object->key = placed->key;
     object->kernel_mask = mask;
-    tn__store(&object->older, tn__index_get_rcu(&registry->by_key, key), relaxed);
+    /* Not fresh, and no object: the reader is about to attach it, and may have asked for less. */
+    object->widened = placed->fresh ? 0 : ++registry->widenings;
+    tn__store(&object->older, tn__index_get_rcu(&registry->by_key, placed->key), relaxed);
     tn__store(&object->first, 0, relaxed);
-    if (tn__index_set_locked(&registry->by_key, key, id) < 0) {
+    if (tn__index_set_locked(&registry->by_key, placed->key, id) < 0) {
         tn__store_free_locked(&registry->objects, id);
         return -ENOMEM;
     }
@@ -126,7 +130,7 @@ int tn__registry_attach_locked(struct tn__registry *registry, const struct tn__a
     if (!object_id) {
         bool is_root = attach->node == add->root_node;
         uint32_t mask = tn__policy_kernel_mask(attach->policy, is_root);
-        if (new_object_locked(registry, attach->placed.key, mask, &object_id) < 0)
+        if (new_object_locked(registry, &attach->placed, mask, &object_id) < 0)
             goto no_object;
         made = true;
     }
@@ -223,28 +227,23 @@ void tn__registry_finish_removed_locked(struct tn__registry *registry, uint32_t 
 
 bool tn__registry_unlink_locked(struct tn__registry *registry, uint32_t id)
 {
-    bool object_gone = false;
     struct tn__watch *watch = tn__registry_watch(registry, id);
     uint32_t object_id = tn__exchange(&watch->object, 0, relaxed);
     uint32_t node = tn__exchange(&watch->node, 0, relaxed);
+    struct tn__object *object = tn__registry_object(registry, object_id);
 
-    if (object_id) {
-        struct tn__object *object = tn__registry_object(registry, object_id);
-        tn__fetch_add(&tn__load(&watch->policy, acquire)->add->ending, 1, relaxed);
-        _Atomic uint32_t *link = &object->first;
-        while (tn__load(link, relaxed) != id)
-            link = &tn__registry_watch(registry, tn__load(link, relaxed))->next;
-        tn__store(link, tn__load(&watch->next, relaxed), release);
-        if (tn__watch_is_live(watch))
-            tn__fetch_sub(&registry->live, 1, relaxed);
-        object_gone = !tn__load(&object->first, relaxed);
-        if (object_gone)
-            free_object_locked(registry, object_id);
-    }
-    if (node) {
-        tn__node_set_watch_locked(&registry->tree, node, 0);
-        tn__node_clear_flags_locked(&registry->tree, node, TN__NODE_UNRESOLVED);
-        tn__registry_prune_node_locked(registry, node);
-    }
+    tn__fetch_add(&tn__load(&watch->policy, acquire)->add->ending, 1, relaxed);
+    _Atomic uint32_t *link = &object->first;
+    while (tn__load(link, relaxed) != id)
+        link = &tn__registry_watch(registry, tn__load(link, relaxed))->next;
+    tn__store(link, tn__load(&watch->next, relaxed), release);
+    if (tn__watch_is_live(watch))
+        tn__fetch_sub(&registry->live, 1, relaxed);
+    bool object_gone = !tn__load(&object->first, relaxed);
+    if (object_gone)
+        free_object_locked(registry, object_id);
+    tn__node_set_watch_locked(&registry->tree, node, 0);
+    tn__node_clear_flags_locked(&registry->tree, node, TN__NODE_UNRESOLVED);
+    tn__registry_prune_node_locked(registry, node);
     return object_gone;
 }

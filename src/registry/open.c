@@ -44,23 +44,19 @@ static int open_piece(int at, const char *path, int flags)
 static int open_pieces(int at, char *path, int flags)
 {
     for (;;) {
-        size_t length = strlen(path);
-        bool last = length < PATH_MAX;
-        char *cut = path + (last ? length : PATH_MAX - 2);
-        while (!last && cut > path && *cut != '/')
-            cut--;
-        *cut = '\0';
-        int next = open_piece(at, path, last ? flags : O_PATH | O_DIRECTORY | O_CLOEXEC);
+        /* NULL: the last piece, or one that is a name too long, and the kernel says so. */
+        char *cut = strlen(path) < PATH_MAX ? NULL : memrchr(path + 1, '/', PATH_MAX - 2);
+        if (cut)
+            *cut = '\0';
+        int next = open_piece(at, path, cut ? O_PATH | O_DIRECTORY | O_CLOEXEC : flags);
         int error = errno;
         if (at != AT_FDCWD)
             close(at);
         errno = error;
-        if (next < 0 || last)
+        if (next < 0 || !cut)
             return next;
         at = next;
         path = cut + 1;
-        while (*path == '/')
-            path++;
     }
 }
 
@@ -122,13 +118,9 @@ static int verify_locked(struct tn__registry *registry, int fd, const struct tn_
 int tn__registry_open_verified_locked(struct tn__registry *registry, uint32_t id, uint32_t mask)
 {
     struct tn__watch *watch = tn__registry_watch(registry, id);
-    uint32_t object_id = tn__load(&watch->object, relaxed);
     uint32_t node = tn__load(&watch->node, relaxed);
     struct tn__policy *policy = tn__load(&watch->policy, acquire);
-
-    if (!object_id || !node || !policy)
-        return -ENOENT;
-    struct tn__object *object = tn__registry_object(registry, object_id);
+    struct tn__object *object = tn__registry_object(registry, tn__load(&watch->object, relaxed));
     int fd = tn__registry_open_locked(registry, node, policy->add);
     if (fd < 0)
         return fd;

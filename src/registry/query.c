@@ -75,7 +75,7 @@ static tn_wd find_rcu(struct tn__registry *registry, const char *path)
     size_t length = 0;
 
     while (path[length]) {
-        length += path[length] == '/' && length == 0 ? 1 : strcspn(path + length, "/");
+        length += path[length] == '/' ? 1 : strcspn(path + length, "/");
         const char *rest = path + length + (path[length] == '/');
         uint32_t root = tn__node_child_rcu(&registry->tree, 0, path, length);
         for (; root; root = tn__node_child_next_rcu(&registry->tree, root, 0, path, length))

@@ -39,7 +39,7 @@ int tn__registry_init(struct tn__registry *registry)
     tn__index_init(&registry->markers);
     tn__park_init(&registry->quiet);
     pthread_mutex_init(&registry->write_lock, NULL);
-    result = tn__registry_reserve_guard_locked(registry); /* the reader's own */
+    result = tn__registry_reserve_guard_locked(registry, NULL); /* the reader's own */
     if (result < 0)
         tn__registry_done(registry);
     return result;
@@ -137,10 +137,10 @@ uint32_t tn__registry_take_unresolved_locked(struct tn__registry *registry)
     while (registry->unresolved.count) {
         uint32_t node = registry->unresolved.items[--registry->unresolved.count];
         tn__node_clear_flags_locked(&registry->tree, node, TN__NODE_QUEUED);
-        if (tn__node_flags(&registry->tree, node) & TN__NODE_DETACHED)
-            tn__registry_prune_node_locked(registry, node);
-        else if (tn__node_flags(&registry->tree, node) & TN__NODE_UNRESOLVED)
+        uint32_t flags = tn__node_flags(&registry->tree, node);
+        if (!(flags & TN__NODE_DETACHED) && flags & TN__NODE_UNRESOLVED)
             return node;
+        tn__registry_prune_node_locked(registry, node);
     }
     return 0;
 }
@@ -249,9 +249,12 @@ void tn__registry_drop(struct tn__registry *registry, uint32_t id, uint64_t refe
     tn__add_unref(add);
 }
 
-int tn__registry_reserve_guard_locked(struct tn__registry *registry)
+int tn__registry_reserve_guard_locked(struct tn__registry *registry, struct tn__add *add)
 {
     struct tn__ids *guards = &registry->guards;
+
+    if (add && add->guarded)
+        return 0;
     uint32_t *items =
         tn__array_room(guards->items, registry->guards_reserved, &guards->capacity, sizeof(*items));
 
@@ -259,7 +262,15 @@ int tn__registry_reserve_guard_locked(struct tn__registry *registry)
         return -ENOMEM;
     guards->items = items;
     registry->guards_reserved++;
+    if (add)
+        add->guarded = true;
     return 0;
+}
+
+void tn__registry_give_guard_back_locked(struct tn__registry *registry, struct tn__add *add)
+{
+    registry->guards_reserved -= add->guarded;
+    add->guarded = false;
 }
 
 void tn__registry_guard_locked(struct tn__registry *registry, uint32_t node)
@@ -330,6 +341,8 @@ void tn__registry_reap_locked(struct tn__registry *registry)
         struct tn__add *add = tn__exchange(&registry->ended_adds, NULL, acquire);
         while (add) {
             struct tn__add *next = add->next;
+            if (!tn__load(&add->spent, acquire)) /* else the reader still uses it */
+                tn__registry_give_guard_back_locked(registry, add);
             if (add->lane)
                 tn__lanes_free(registry->lanes, add->lane);
             tn__add_unref(add);

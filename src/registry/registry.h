@@ -59,6 +59,7 @@ struct tn__registry {
     struct tn__ids unresolved; /* nodes that the reader must take in; the last first */
     struct tn__ids finals;     /* watches whose end the reader must queue */
     bool sweep;                /* and all removed ones, because that list could not grow */
+    uint32_t widenings;        /* how often the source was asked to tell more of an object */
     struct tn__add *young;     /* recursive adds that run, or whose marker is on its way */
     uint32_t last_young;
     struct tn__ids guards; /* nodes that someone holds on to while the lock is given back */
@@ -107,8 +108,8 @@ uint32_t tn__registry_find_rcu(const struct tn__registry *registry, tn_wd wd);
 /* What the source said. */
 struct tn__placed {
     uint64_t key;
-    bool fresh;   /* it did not watch it before */
-    bool widened; /* it did, and told less of it than it is asked for now */
+    bool fresh;       /* it did not watch it before */
+    uint32_t widened; /* it did, and was asked to tell more, now or before: tn__object.widened */
 };
 
 /* Asks the source to watch what fd (or, AT_FDCWD, path) is, adding to what it watches already. */
@@ -181,8 +182,10 @@ bool tn__registry_unlink_locked(struct tn__registry *registry, uint32_t id);
 /* Gives back what has ended. */
 void tn__registry_reap_locked(struct tn__registry *registry);
 
-/* A guarded node is not freed. Guards are reserved before, so that guarding can't fail. */
-int tn__registry_reserve_guard_locked(struct tn__registry *registry);
+/* A guarded node is not freed. Guards are reserved before, so that guarding can't fail: one for the
+ * reader (NULL), one for each add that may come to be spent, until it ends. */
+int tn__registry_reserve_guard_locked(struct tn__registry *registry, struct tn__add *add);
+void tn__registry_give_guard_back_locked(struct tn__registry *registry, struct tn__add *add);
 void tn__registry_guard_locked(struct tn__registry *registry, uint32_t node);
 void tn__registry_unguard_locked(struct tn__registry *registry, uint32_t node);
 
@@ -204,7 +207,7 @@ int tn__registry_open_locked(struct tn__registry *registry, uint32_t node,
                              const struct tn__add *add);
 
 /*
- * The same for a watch's item, checked: the source says that it is the
+ * The same for the item of a watch that has a node, checked: the source says that it is the
  * watch's object, and watches it with the mask's bits added. -ESTALE: something
  * else stands there now.
  */

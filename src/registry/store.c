@@ -42,12 +42,10 @@ static void list_push(const struct tn__store *store, struct tn__store_list *list
         list->tail = id;
 }
 
-/* Puts all of `from` in front of `to`. */
+/* Puts all of `from`, which is not empty, in front of `to`. */
 static void list_splice(const struct tn__store *store, struct tn__store_list *from,
                         struct tn__store_list *to)
 {
-    if (!from->head)
-        return;
     *link_of(store, from->tail) = to->head;
     to->head = from->head;
     if (!to->tail)

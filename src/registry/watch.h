@@ -57,6 +57,7 @@ struct tn__add {
     uint32_t young_id;
     struct tn__add *next_young;
     atomic_bool spent; /* one-shot: told */
+    bool guarded;      /* write_lock: a guard is reserved for its root node */
     bool follow_root;  /* the root may be a symlink */
     char *open_path;   /* absolute, for later opens */
     void *data;
@@ -89,6 +90,7 @@ struct tn__object {
     uint64_t key;           /* the source's */
     _Atomic uint32_t first; /* its watches */
     uint32_t kernel_mask;   /* write_lock: what the source was last asked for */
+    uint32_t widened;       /* write_lock: of registry.widenings, its last; 0: none */
     _Atomic uint32_t older; /* the object that had this key before, until its IN_IGNORED */
 };
 

@@ -31,7 +31,7 @@ struct watch {
     struct watch *next;
     uint64_t key;
     uint32_t mask;
-    int pin; /* -1: no descriptor was left */
+    int pin;
     dev_t device;
     ino_t inode;
 };
@@ -84,8 +84,7 @@ static void forget(struct watch **at)
     if (!watch)
         return;
     *at = watch->next;
-    if (watch->pin >= 0)
-        close(watch->pin);
+    close(watch->pin);
     free(watch);
 }
 
@@ -193,11 +192,7 @@ static int pin(int fd, const char *path, uint32_t mask, struct stat *ret_stat)
 
     if (own < 0)
         return -errno;
-    if (fstat(own, ret_stat) < 0) {
-        int error = -errno;
-        close(own);
-        return error;
-    }
+    fstat(own, ret_stat);
     if ((mask & IN_ONLYDIR) && !S_ISDIR(ret_stat->st_mode)) {
         close(own);
         return -ENOTDIR;
@@ -330,7 +325,6 @@ static const struct tn__source_ops replay_ops = {
 int tn__source_new_replay(struct tn__source **ret_source)
 {
     struct replay *self = calloc(1, sizeof(*self));
-    int result;
 
     if (!self)
         return -ENOMEM;
@@ -338,16 +332,11 @@ int tn__source_new_replay(struct tn__source **ret_source)
     self->last = &self->first;
     self->ready = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (self->ready < 0) {
-        result = -errno;
+        int result = -errno;
         free(self);
         return result;
     }
-    result = pthread_mutex_init(&self->lock, NULL);
-    if (result) {
-        close(self->ready);
-        free(self);
-        return -result;
-    }
+    pthread_mutex_init(&self->lock, NULL);
     *ret_source = &self->source;
     return 0;
 }

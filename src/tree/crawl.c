@@ -121,8 +121,6 @@ static int grow(void **array, size_t *capacity, size_t item, size_t needed)
     size_t wanted = *capacity ? *capacity : 64;
     void *grown;
 
-    if (needed <= *capacity)
-        return 0;
     while (wanted < needed)
         wanted *= 2;
     grown = realloc(*array, wanted * item);

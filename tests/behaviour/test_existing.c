@@ -7,8 +7,9 @@
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
-#include "support.h"
+#include "replay_stage.h"
 
 TestSuite(existing, .init = stage_open, .fini = stage_close);
 
@@ -118,6 +119,16 @@ Test(existing, a_file_is_told_itself)
     EXPECT(&seen, "CLOSE_WRITE f");
 }
 
+/* Nobody closes it after writing, so it is only there. */
+Test(existing, a_fifo_is_told_itself)
+{
+    cr_assert_eq(mkfifo(scratch("p"), 0600), 0);
+    stage_start();
+    add("p", ASKED, TN_WATCH_EXISTING);
+    settle(notifier);
+    EXPECT(&seen, "CREATE p synthetic");
+}
+
 Test(existing, to_that_add_alone)
 {
     make_tree();
@@ -221,10 +232,10 @@ Test(existing, one_shot_ends_with_the_first)
     options.release = count_release;
     add_options("t", &options);
     settle(notifier);
-    size_t told = 0;
+    size_t count = 0;
     for (size_t i = 0; i < recorder_count(&seen); i++)
-        told += recorder_event(&seen, i)->mask & IN_CREATE ? 1 : 0;
-    cr_assert_eq(told, 1);
+        count += recorder_event(&seen, i)->mask & IN_CREATE ? 1 : 0;
+    cr_assert_eq(count, 1);
     cr_assert_eq(released.count, 1);
 }
 
@@ -242,4 +253,104 @@ Test(existing, a_root_that_is_gone)
     cr_assert_eq(recorder_event(&seen, 1)->mask, IN_IGNORED);
     cr_assert_eq(stats().unwatched, 1);
     cr_assert_eq(stats().watches, 0);
+}
+
+/* Deleted before it could be listed: what was in it is known from the records. */
+Test(existing, a_tree_that_is_deleted)
+{
+    make_dir("t");
+    make_file("t/f");
+    make_dir("t/a");
+    stage_new(NULL);
+    add("t", ENTRIES | (uint32_t)IN_DELETE_SELF, TN_WATCH_TREE | TN_WATCH_EXISTING);
+    make_file("t/g");
+    remove_file("t/g");
+    remove_file("t/f");
+    remove_dir("t/a");
+    remove_dir("t");
+    settle(notifier);
+    EXPECT_SET(&seen, "CREATE t:f synthetic", "CREATE|ISDIR t:a synthetic", "CREATE t:g",
+               "DELETE t:g", "DELETE t:f", "DELETE_SELF t/a", "IGNORED t/a", "DELETE|ISDIR t:a",
+               "DELETE_SELF t", "IGNORED t");
+}
+
+Test(existing, a_file_that_is_deleted)
+{
+    make_file("f");
+    stage_new(NULL);
+    add("f", IN_CREATE | IN_MODIFY | IN_DELETE_SELF, TN_WATCH_EXISTING);
+    write_file("f", "text");
+    remove_file("f");
+    settle(notifier);
+    EXPECT(&seen, "CREATE f synthetic", "MODIFY f", "DELETE_SELF f", "IGNORED f");
+}
+
+/* Its watch stands on the file, wherever that goes. */
+Test(existing, a_file_that_moves)
+{
+    make_file("f");
+    stage_new(NULL);
+    add("f", IN_CREATE | IN_MODIFY | IN_MOVE_SELF, TN_WATCH_EXISTING);
+    move("f", "g");
+    settle(notifier);
+    EXPECT(&seen, "CREATE f synthetic", "MOVE_SELF f unknown");
+    cr_assert_eq(stats().unwatched, 0);
+    cr_assert_eq(stats().watches, 1);
+}
+
+/* Told to `placed`, and again in the stream, and counted once. */
+Test(existing, what_can_t_be_entered_is_counted_once)
+{
+    struct tn_watch_options options = TN_WATCH_OPTIONS_INIT;
+    struct placing placing = {.thread = pthread_self()};
+
+    if (geteuid() != 0)
+        SKIP("only root can become another");
+    make_dirs("t/secret");
+    change_mode(".", 0755);
+    change_mode("t/secret", 0);
+    cr_assert_eq(seteuid(65534), 0);
+    stage_new(NULL);
+    options.mask = IN_CREATE;
+    options.flags = TN_WATCH_TREE | TN_WATCH_EXISTING;
+    options.data = &placing;
+    options.placed = note_placed;
+    add_options("t", &options);
+    settle(notifier);
+    cr_assert_eq(seteuid(0), 0);
+    cr_assert_eq(placing.errors, 1);
+    cr_assert_eq(recorder_count(&seen), 2);
+    cr_assert(recorder_event(&seen, 1)->flags & TN_EVENT_UNWATCHED);
+    cr_assert_eq(stats().unwatched, 1);
+}
+
+static int leave_when_placed(const char *path, tn_wd wd, int error, void *data)
+{
+    (void)wd;
+    (void)error;
+    (void)data;
+    if (strcmp(path, "t/a") == 0)
+        push_key(key_of("t/a"), IN_MOVED_FROM, 7, "f");
+    return 0;
+}
+
+TestSuite(existing_replayed, .init = open_stage, .fini = close_stage);
+
+/* The listing comes between a departure, which is not told, and its arrival. */
+Test(existing_replayed, between_the_halves_of_a_move)
+{
+    struct tn_watch_options options = TN_WATCH_OPTIONS_INIT;
+
+    make_dirs("t/a");
+    make_file("t/f");
+    new_with_replay(NULL);
+    options.mask = ENTRIES;
+    options.flags = TN_WATCH_TREE | TN_WATCH_EXISTING;
+    options.placed = leave_when_placed;
+    add_options("t", &options);
+    push_key(key_of("t"), IN_MOVED_TO, 7, "f");
+    play();
+    cr_assert_eq(recorder_lines(&seen, "CREATE t:f synthetic"), 0);
+    cr_assert_eq(recorder_lines(&seen, "MOVED_TO t:f"), 1);
+    cr_assert_eq(recorder_find(&seen, IN_MOVED_TO)->cookie, 0);
 }

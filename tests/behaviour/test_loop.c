@@ -140,6 +140,59 @@ Test(loop, drains_an_executor)
     notifier = tn_notifier_free(notifier);
 }
 
+static int start_it(struct tn_notifier *which, void *unused)
+{
+    (void)unused;
+    return tn_notifier_start(which);
+}
+
+Test(loop, ends_when_threads_take_over)
+{
+    stage_new(NULL);
+    add(".", IN_CREATE, 0);
+    make_file("f");
+    cr_expect_eq(tn_notifier_loop(notifier, start_it, NULL), -EBUSY);
+    make_file("g");
+    settle(notifier);
+    EXPECT(&seen, "CREATE .:f", "CREATE .:g");
+}
+
+/* What was read, and no more fits. */
+static void fill_queue(void)
+{
+    struct tn_notifier_options options = TN_NOTIFIER_OPTIONS_INIT;
+    int read;
+
+    options.queue_bytes = 1;
+    stage_new(&options);
+    add(".", IN_CREATE, 0);
+    make_files("a-file-with-quite-a-long-name-", 5000);
+    while ((read = tn_notifier_read_events(notifier)) > 0)
+        ;
+    cr_assert_eq(read, -ENOBUFS);
+}
+
+static int stop_after_all(struct tn_notifier *which, void *unused)
+{
+    (void)unused;
+    return recorder_count(&seen) < 5000 ? 0 : tn_notifier_stop(which, TN_FINISH_DRAIN);
+}
+
+Test(loop, begins_with_a_full_queue)
+{
+    fill_queue();
+    cr_expect_eq(tn_notifier_loop(notifier, stop_after_all, NULL), 0);
+    cr_expect_eq(recorder_count(&seen), 5000);
+}
+
+Test(loop, a_join_drains_a_full_queue)
+{
+    fill_queue();
+    cr_assert_eq(tn_notifier_stop(notifier, TN_FINISH_DRAIN), 0);
+    cr_expect_eq(tn_notifier_join(notifier), 0);
+    cr_expect_eq(recorder_count(&seen), 5000);
+}
+
 /* Signals */
 
 static atomic_uint signals;

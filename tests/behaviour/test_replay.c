@@ -1,7 +1,10 @@
 /* Streams that the kernel gives once in a million, through the whole notifier. */
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 
 #include "replay_stage.h"
+#include "stages.h"
 
 static void open_caller(void)
 {
@@ -253,4 +256,44 @@ Test(replay, an_arrival_without_a_departure)
     cr_expect_eq(recorder_event(&seen, 0)->cookie, 0);
     EXPECT(&seen, "MOVED_TO|ISDIR .:d", "CREATE ./d:f synthetic", "CLOSE_WRITE ./d:f synthetic",
            "MOVED_TO .:g");
+}
+
+static void tell_settle(void *unused, enum tn__replay_call call)
+{
+    (void)unused;
+    if (mark_number(call))
+        sem_post(&told);
+}
+
+static void *settle_it(void *unused)
+{
+    (void)unused;
+    return (void *)(intptr_t)tn_notifier_settle(notifier, -1);
+}
+
+/* The reader has ended, and what it read before the settle is still being processed. */
+Test(replay, a_settle_outlasts_the_reader)
+{
+    struct tn_processor *processor;
+    static struct gate gate;
+    pthread_t thread;
+    void *result;
+
+    gate_init(&gate);
+    tn__replay_hook(source, tell_settle, NULL);
+    processor = processing(gate_pass_event, &gate);
+    add_options(".", TN_WATCH_OPTIONS(.mask = IN_CREATE, .processor = processor));
+    tn_processor_unref(processor);
+    push(".", IN_CREATE, "f");
+    start();
+    gate_wait_for(&gate, 1);
+    atomic_store(&armed, true);
+    cr_assert_eq(pthread_create(&thread, NULL, settle_it, NULL), 0);
+    wait_for(&told);
+    cr_assert_eq(tn_notifier_stop(notifier, TN_FINISH_DRAIN), 0);
+    while (!tn__load(&notifier->ended, acquire))
+        sched_yield();
+    gate_open(&gate);
+    pthread_join(thread, &result);
+    cr_expect_eq((intptr_t)result, 0);
 }

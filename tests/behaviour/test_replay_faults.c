@@ -318,3 +318,28 @@ Test(replay_faults, a_read_fails_for_a_while)
     settle(notifier);
     EXPECT(&seen, "CREATE .:f");
 }
+
+Test(replay_faults, a_failed_read_ends_the_loop)
+{
+    add(".", CHANGES, TN_WATCH_TREE);
+    push(".", IN_CREATE, "f");
+    tn__replay_fail(source, TN__REPLAY_READ, EIO, 1);
+    cr_expect_eq(tn_notifier_loop(notifier, NULL, NULL), -EIO);
+    cr_expect_eq(recorder_count(&seen), 0);
+    settle(notifier);
+    EXPECT(&seen, "CREATE .:f");
+}
+
+/* Ready, yet nothing comes: a settle in the caller's thread looks again. */
+Test(replay_faults, reads_that_give_nothing)
+{
+    add(".", CHANGES, TN_WATCH_TREE);
+    push(".", IN_CREATE, "f");
+    tn__replay_fail(source, TN__REPLAY_READ, EAGAIN, 3);
+    cr_expect_eq(tn_notifier_settle(notifier, 60000), 0);
+    EXPECT(&seen, "CREATE .:f");
+    push(".", IN_CREATE, "g");
+    tn__replay_fail(source, TN__REPLAY_READ, EAGAIN, 3);
+    cr_expect_eq(tn_notifier_settle(notifier, -1), 0);
+    EXPECT(&seen, "CREATE .:g");
+}

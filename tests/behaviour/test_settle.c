@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -156,6 +157,39 @@ Test(settle, timeout)
     cr_expect_geq((end.tv_sec - start.tv_sec) * 1000 + (end.tv_nsec - start.tv_nsec) / 1000000, 50);
     gate_open(&gate);
     cr_expect_eq(tn_notifier_settle(notifier, 30000), 0);
+    notifier = tn_notifier_free(notifier);
+}
+
+static _Atomic pid_t waiting_thread;
+
+static void *settle_and_wait(void *unused)
+{
+    (void)unused;
+    atomic_store(&waiting_thread, gettid());
+    settle(notifier);
+    return NULL;
+}
+
+/* None of them can end, so the last gets no ticket until the first call is over. */
+Test(settle, more_at_once_than_there_are_epochs)
+{
+    enum { ROUNDS = 100 };
+    struct gate gate;
+    pthread_t thread;
+
+    start_gated(&gate);
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        make_file(at("f%u", i));
+        while (stats().read <= i)
+            sched_yield();
+        cr_assert_eq(tn_notifier_settle(notifier, 0), -ETIMEDOUT);
+    }
+    cr_assert_eq(pthread_create(&thread, NULL, settle_and_wait, NULL), 0);
+    while (!atomic_load(&waiting_thread) || !is_asleep(atomic_load(&waiting_thread)))
+        sched_yield();
+    gate_open(&gate);
+    pthread_join(thread, NULL);
+    cr_expect_eq(gate.waiting, ROUNDS);
     notifier = tn_notifier_free(notifier);
 }
 

@@ -187,6 +187,19 @@ static int settle_it(tn_wd wd, const char *path, void *userdata)
     return tn_notifier_settle(notifier, 60000);
 }
 
+Test(watch_each, a_path_is_no_prefix_of_another)
+{
+    struct visited visited = {0};
+
+    make_dir("x");
+    make_dir("xy");
+    stage_new(NULL);
+    add("x", IN_CREATE, 0);
+    add("xy", IN_CREATE, 0);
+    cr_assert_eq(tn_watch_each(notifier, "x", note, &visited), 0);
+    cr_assert_eq(visited.count, 1);
+}
+
 Test(watch_each, holds_no_lock_during_the_visit)
 {
     make_trees();

@@ -136,3 +136,45 @@ Test(watch_several, one_that_asks_for_less_hides_nothing_from_a_tree)
     settle(notifier);
     cr_assert_eq(recorder_lines(&seen, "CREATE t/a:h"), 2);
 }
+
+/* Where it came from is in the tree of the first add too, which has not come to it yet. */
+Test(watch_several, a_source_that_only_another_knows)
+{
+    make_dir("t");
+    stage_new(NULL);
+    add("t", ENTRIES, TN_WATCH_TREE);
+    settle(notifier);
+    make_dir("t/d");
+    make_file("t/d/f");
+    add("t/d", IN_MOVED_FROM, 0);
+    move("t/d/f", "t/f");
+    move("t/d", "t/e");
+    settle(notifier);
+    cr_assert_eq(recorder_lines(&seen, "MOVED_FROM t/d:f"), 1);
+    cr_assert_eq(recorder_lines(&seen, "MOVED_TO t:f"), 1);
+    for (size_t i = 0; i < recorder_count(&seen); i++)
+        if (recorder_event(&seen, i)->mask == IN_MOVED_TO)
+            cr_assert_eq(recorder_event(&seen, i)->cookie, 0);
+}
+
+/* The file's record was made when only its name was asked for, by another. */
+Test(watch_several, what_was_made_before_more_was_asked_for)
+{
+    make_dir("t");
+    stage_new(NULL);
+    tn_wd tree = add("t", ENTRIES | (uint32_t)IN_CLOSE_WRITE, TN_WATCH_TREE);
+    settle(notifier);
+    make_dir("t/d");
+    add("t/d", IN_CREATE, 0);
+    make_file("t/d/f");
+    add("t/d", ENTRIES | (uint32_t)IN_CLOSE_WRITE, 0);
+    settle(notifier);
+    size_t made = 0, closed = 0;
+    for (size_t i = 0; i < recorder_count(&seen); i++) {
+        const struct tn_event *event = recorder_event(&seen, i);
+        made += event->root == tree && event->mask == IN_CREATE;
+        closed += event->root == tree && event->mask == IN_CLOSE_WRITE;
+    }
+    cr_assert_eq(made, 1);
+    cr_assert_eq(closed, 1);
+}

@@ -6,9 +6,12 @@
  */
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <string.h>
 #include <sys/inotify.h>
 
+#include "gate.h"
 #include "support.h"
 
 /* Below t, until the wanted directory is placed. */
@@ -178,4 +181,103 @@ Test(young, what_comes_is_announced)
     cr_assert_eq(recorder_lines(&seen, "CREATE|ISDIR t:a"), 1);
     cr_assert_eq(recorder_lines(&seen, "CREATE|ISDIR t/a:one synthetic"), 1);
     cr_assert_eq(recorder_lines(&seen, "CREATE|ISDIR t/a/one:deep synthetic"), 1);
+}
+
+static void add_making(const char *placed, void (*make)(void))
+{
+    struct change change = {.placed = placed, .make = make};
+    struct tn_watch_options options = TN_WATCH_OPTIONS_INIT;
+
+    options.mask = ENTRIES;
+    options.flags = TN_WATCH_TREE;
+    options.data = &change;
+    options.placed = change_when_placed;
+    add_options("t", &options);
+}
+
+static void move_away(void)
+{
+    move("t/a", "t/x");
+}
+
+/* The watch of what moved sleeps when it is taken in, because another add watches it too. */
+Test(young, what_comes_is_announced_beside_another_add)
+{
+    add("t", ENTRIES, TN_WATCH_TREE);
+    settle(notifier);
+    add_making("t", move_away);
+    settle(notifier);
+    cr_assert_eq(recorder_lines(&seen, "MOVED_TO|ISDIR t:x"), 1);
+    cr_assert_eq(recorder_lines(&seen, "CREATE|ISDIR t/x:one synthetic"), 1);
+    cr_assert_eq(recorder_lines(&seen, "CREATE|ISDIR t/x/one:deep synthetic"), 1);
+}
+
+/* Where the crawl stops, and the reader is in the middle of taking in what is above. */
+static sem_t crawl_waits, crawl_goes_on, crawl_is_below;
+static pthread_t reading;
+static bool hold_reader;
+
+static int hold_crawl(const char *path, tn_wd wd, int error, void *data)
+{
+    (void)wd;
+    (void)error;
+    (void)data;
+    if (strcmp(path, "t") == 0) {
+        make_dirs("t/new/one");
+        make_file("t/new/one/file");
+    } else if (strcmp(path, "t/new") == 0) {
+        sem_post(&crawl_waits);
+        wait_for(&crawl_goes_on);
+    } else if (strcmp(path, "t/new/one") == 0) {
+        sem_post(&crawl_is_below);
+    }
+    return 0;
+}
+
+static bool let_crawl_go_on(const char *path, bool is_dir, void *userdata)
+{
+    (void)is_dir;
+    (void)userdata;
+    if (hold_reader && pthread_equal(reading, pthread_self()) && strcmp(path, "t/new") == 0) {
+        hold_reader = false;
+        sem_post(&crawl_goes_on);
+        wait_for(&crawl_is_below);
+    }
+    return false;
+}
+
+static void *add_held(void *filter)
+{
+    struct tn_watch_options options = TN_WATCH_OPTIONS_INIT;
+
+    options.mask = ENTRIES;
+    options.flags = TN_WATCH_TREE;
+    options.placed = hold_crawl;
+    options.filter = filter;
+    add_options("t", &options);
+    return NULL;
+}
+
+/* The crawl goes on below a directory that was set aside and is not told yet. */
+Test(young, what_is_placed_below_is_announced)
+{
+    struct tn_filter *filter;
+    pthread_t adding;
+
+    cr_assert_eq(tn_filter_new(&filter), 0);
+    cr_assert_eq(tn_filter_add_test(filter, let_crawl_go_on, NULL, NULL), 0);
+    cr_assert_eq(sem_init(&crawl_waits, 0, 0), 0);
+    cr_assert_eq(sem_init(&crawl_goes_on, 0, 0), 0);
+    cr_assert_eq(sem_init(&crawl_is_below, 0, 0), 0);
+    reading = pthread_self();
+    hold_reader = true;
+    cr_assert_eq(pthread_create(&adding, NULL, add_held, filter), 0);
+    wait_for(&crawl_waits);
+    cr_assert_geq(tn_notifier_read_events(notifier), 1);
+    cr_assert_eq(pthread_join(adding, NULL), 0);
+    settle(notifier);
+    tn_filter_unref(filter);
+    cr_assert_eq(recorder_lines(&seen, "CREATE|ISDIR t:new"), 1);
+    cr_assert_eq(recorder_lines(&seen, "CREATE|ISDIR t/new:one synthetic"), 1);
+    cr_assert_eq(recorder_lines(&seen, "CREATE t/new/one:file synthetic"), 1);
 }

@@ -193,6 +193,7 @@ Test(crawl, goes_on_with_few_descriptors)
 struct disturb {
     int at, level;
     const char *from[2], *to[2];
+    bool replace; /* what was moved: another directory stands there then */
 };
 
 static int disturb_directory(void *context, uint32_t parent, const char *name, size_t length,
@@ -201,8 +202,11 @@ static int disturb_directory(void *context, uint32_t parent, const char *name, s
     struct disturb *disturb = context;
 
     if (strcmp(name, "d") == 0 && ++disturb->level == disturb->at)
-        for (int i = 0; i < 2 && disturb->from[i]; i++)
+        for (int i = 0; i < 2 && disturb->from[i]; i++) {
             cr_assert_eq(rename(disturb->from[i], disturb->to[i]), 0, "%s", strerror(errno));
+            if (disturb->replace)
+                make(disturb->from[i]);
+        }
     return see_directory(NULL, parent, name, length, fd, in_cwd, ret_id);
 }
 
@@ -231,14 +235,15 @@ Test(crawl, a_moved_directory_s_old_parent_is_found_by_name)
     assert_all_seen();
 }
 
-/* And level 20 as well, so that the names from the start lead nowhere. */
-Test(crawl, a_level_that_is_lost_is_told)
+/* And level 20 as well, so that the names from the start lead nowhere, or elsewhere. */
+static void lose_level(bool replace)
 {
     char from[2][512], to[2][64];
     struct disturb disturb = {
         .at = 150,
         .from = {deep_path(directory, 51, from[0]), deep_path(directory, 20, from[1])},
         .to = {to[0], to[1]},
+        .replace = replace,
     };
     int failed = 0;
 
@@ -262,6 +267,16 @@ Test(crawl, a_level_that_is_lost_is_told)
         failed++;
     }
     cr_assert_eq(failed, seen.failures);
+}
+
+Test(crawl, a_level_that_is_lost_is_told)
+{
+    lose_level(false);
+}
+
+Test(crawl, a_level_that_another_has_replaced_is_lost)
+{
+    lose_level(true);
 }
 
 /* The first branch loses its levels from 20 on; the second, opened after it, only moves. */

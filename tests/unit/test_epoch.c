@@ -43,6 +43,19 @@ Test(epoch, nothing_pushed_is_reached_at_once)
         cr_expect_eq(tn__lanes_epoch_close(&lanes), ticket); /* takes no room */
 }
 
+Test(epoch, one_that_is_not_closed_is_not_reached)
+{
+    uint64_t ticket = tn__lanes_epoch_close(&lanes);
+
+    cr_expect_not(tn__lanes_epoch_reached(&lanes, ticket + 1));
+    push_numbers(lane, 0, 1);
+    tn__lanes_publish(&lanes);
+    run_all();
+    cr_expect_not(tn__lanes_epoch_reached(&lanes, ticket + 1));
+    cr_expect_eq(tn__lanes_epoch_close(&lanes), ticket + 1);
+    cr_expect(tn__lanes_epoch_reached(&lanes, ticket + 1));
+}
+
 Test(epoch, what_is_consumed_before_the_close_does_not_count)
 {
     push_numbers(lane, 0, 10);

@@ -100,6 +100,7 @@ Test(executor_new, checks_its_table)
 
     cr_assert_eq(tn_executor_new(NULL, &foreign, &executor), -EINVAL);
     cr_assert_eq(tn_executor_new(&none, &foreign, &executor), -EINVAL);
+    cr_assert_eq(tn_executor_new(&foreign_ops, &foreign, NULL), -EINVAL);
     newer.ops.size = sizeof(newer);
     newer.more = 1;
     cr_assert_eq(tn_executor_new(&newer.ops, &foreign, &executor), -E2BIG);

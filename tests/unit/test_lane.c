@@ -278,8 +278,10 @@ Test(coalesce, any_difference_counts)
     DIFFERS(other.path_key = 2);
     DIFFERS(other.path_key = 0);
     DIFFERS(other.kind = TN__ENTRY_FINAL);
+    DIFFERS((other.path = NULL, other.path_length = 0));
     DIFFERS((other.src_pathname = "/s", other.src_length = 2));
 #undef DIFFERS
+    cr_expect_eq(push_as(base), 0, "after one with a source");
     cr_expect_eq(tn__lanes_coalesced(&lanes), 0);
     tn__lanes_publish(&lanes);
 }
@@ -302,4 +304,57 @@ Test(coalesce, only_if_asked_for)
     cr_expect_eq(push_as(entry_of("/p", "n", 1)), 0);
     cr_expect_eq(push_as(entry_of("/p", "n", 1)), 0);
     tn__lanes_publish(&lanes);
+}
+
+/* What tn__lane_is_valid() is for: each change is seen, and taken back. */
+
+#define INVALID(change)                                                                            \
+    do {                                                                                           \
+        struct tn__lane before = *lane;                                                            \
+        change;                                                                                    \
+        cr_expect_not(tn__lane_is_valid(lane), #change);                                           \
+        *lane = before;                                                                            \
+        cr_assert(tn__lane_is_valid(lane));                                                        \
+    } while (0)
+
+Test(lane, an_empty_one_has_nothing)
+{
+    struct tn__slab slab = {.capacity = TN__SLAB_ROOM};
+
+    INVALID(lane->state = TN__LANE_SCHEDULED);
+    INVALID(lane->fresh = &slab);
+    INVALID(lane->head = &slab);
+    INVALID(lane->tail_used = 8);
+}
+
+Test(lane, an_idle_one_has_been_read_to_its_end)
+{
+    struct tn__slab slab = {.capacity = TN__SLAB_ROOM};
+
+    push_numbers(lane, 0, 1);
+    tn__lanes_publish(&lanes);
+    run_all();
+    INVALID(lane->state = TN__LANE_DIRTY);
+    INVALID(lane->head = &slab);
+    INVALID(lane->head_at = 0);
+    INVALID(lane->tail_used = lane->tail->capacity + 8);
+    INVALID(lane->tail_used += 4);
+    INVALID(lane->tail_used += 8);
+}
+
+Test(lane, unpublished_slabs_are_a_chain)
+{
+    push_numbers(lane, 0, 100);
+    struct tn__slab *first = lane->fresh, *second = first->next;
+    cr_assert_neq(second, lane->tail);
+    uint32_t end = first->end;
+    first->end = first->capacity + 1;
+    cr_expect_not(tn__lane_is_valid(lane));
+    first->end = end;
+    first->next = NULL;
+    cr_expect_not(tn__lane_is_valid(lane));
+    first->next = second;
+    lane->tail->next = first;
+    cr_expect_not(tn__lane_is_valid(lane));
+    lane->tail->next = NULL;
 }

@@ -29,6 +29,17 @@ Test(reclaim, an_idle_lane_keeps_its_slab_until_it_is_asked_for)
     expect_numbers(0, 3);
 }
 
+Test(reclaim, what_workers_returned_counts)
+{
+    push_numbers(lane, 0, 130);
+    tn__lanes_publish(&lanes);
+    run_one();
+    cr_expect(tn__lanes_reclaim(&lanes));
+    cr_expect_not(tn__lanes_reclaim(&lanes));
+    run_all();
+    expect_numbers(0, 130);
+}
+
 Test(reclaim, a_lane_with_records_keeps_its_slab)
 {
     push_numbers(lane, 0, 1);
@@ -174,6 +185,29 @@ Test(space, a_push_takes_an_idle_lane_s_slab)
     run_all();
 }
 
+/* What an idle lane gives back may not be enough. */
+Test(space, a_large_record_needs_more_than_an_idle_lane_s_slab)
+{
+    static char path[TN__POOL_FLOOR / 2];
+    struct tn__entry large = entry_of(path, NULL, 0);
+    struct tn__lane *other = lane_new();
+
+    memset(path, 'p', sizeof(path) - 1);
+    large.path_length = sizeof(path) - 1;
+    push_numbers(other, 0, 1);
+    tn__lanes_publish(&lanes);
+    fill();
+    cr_assert_eq(tn__lane_push(&lanes, lane, &large), -ENOBUFS);
+    run_one();
+    cr_expect_eq(tn__lanes_wait_space(&lanes, stop, &stop_after), -ECANCELED);
+    cr_expect_null(other->tail, "it was taken all the same");
+    run_all();
+    cr_expect_eq(tn__lanes_wait_space(&lanes, stop, &stop_after), 0);
+    cr_expect_eq(tn__lane_push(&lanes, lane, &large), 0);
+    tn__lanes_publish(&lanes);
+    run_all();
+}
+
 Test(space, a_record_beyond_the_bound_gets_through)
 {
     static char long_text[2 * TN__POOL_FLOOR];
@@ -208,6 +242,15 @@ Test(recycle, ids_start_at_one_and_find_their_lane)
         cr_assert_eq(tn__lanes_get(&lanes, id)->id, id);
     }
     cr_expect_eq(tn__lanes_get(&lanes, 1), lane);
+}
+
+Test(recycle, ids_have_an_end)
+{
+    uint32_t count = lanes.count;
+
+    lanes.count = (64u << TN__LANE_SEGMENTS) - 64;
+    cr_expect_eq(tn__lanes_alloc(&lanes), 0);
+    lanes.count = count;
 }
 
 Test(recycle, an_idle_lane_is_used_again_with_its_slab)

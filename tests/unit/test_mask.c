@@ -99,7 +99,7 @@ Test(mask, refuses_what_is_none)
         "",           " ",        ",",       "create,",    ",create",     "create,,delete",
         "create del", "creat",    "creates", "IN_",        "0x",          "0x123456789",
         "0xg",        "0xffzz",   "12",      "IN_IN_OPEN", "create;open", "-1",
-        "\xc3\xa9",   "in__open", "00",      "x100",
+        "\xc3\xa9",   "in__open", "00",      "x100",       "0y12",        "{",
     };
     uint32_t mask = 77;
 

@@ -239,3 +239,15 @@ Test(path, normalise)
         cr_assert_str_eq(buffer, cases[i][1], "in place: %s", cases[i][0]);
     }
 }
+
+Test(path, joined)
+{
+    char buffer[8];
+
+    cr_assert_eq(tn__path_join("", 0, "f", 1, buffer, sizeof(buffer)), 2);
+    cr_assert_str_eq(buffer, "/f");
+    cr_assert_eq(tn__path_join("/", 1, "f", 1, buffer, sizeof(buffer)), 2);
+    cr_assert_str_eq(buffer, "/f");
+    cr_assert_eq(tn__path_join("a", 1, "f", 1, buffer, sizeof(buffer)), 3);
+    cr_assert_str_eq(buffer, "a/f");
+}

@@ -402,6 +402,34 @@ Test(pool, a_task_may_wait_for_another_that_it_submits)
     tn_executor_unref(executor);
 }
 
+/* To and fro between two pools' workers, of which one may sleep at any time. */
+static void step_pass_on(struct job *job)
+{
+    struct job *partner = job->context;
+
+    if (job->left-- > 0)
+        submit(partner);
+}
+
+Test(pool, a_worker_submits_to_another_pool)
+{
+    enum { ROUNDS = 10000 };
+    struct tn_executor *executors[2] = {make_pool(1), make_pool(1)};
+    struct job jobs[2];
+
+    for (int i = 0; i < 2; i++) {
+        jobs[i] = make_job(executors[i], step_pass_on, &jobs[1 - i]);
+        jobs[i].left = ROUNDS;
+    }
+    submit(&jobs[0]);
+    while (tn__load(&jobs[0].runs, acquire) <= ROUNDS)
+        sched_yield();
+    for (int i = 0; i < 2; i++)
+        tn_executor_unref(executors[i]);
+    cr_assert_eq(jobs[0].runs, ROUNDS + 1);
+    cr_assert_eq(jobs[1].runs, ROUNDS);
+}
+
 Test(pool, a_forked_child_only_gives_memory_back)
 {
     struct tn_executor *executor = make_pool(2);

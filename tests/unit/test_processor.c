@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <pthread.h>
 
+#include "processor/processor.h"
 #include "trace.h"
 
 HANDLER(on_access, 'a')
@@ -136,6 +137,7 @@ Test(processor, refuses_bad_arguments)
     tn_processor_unref(processor);
     cr_assert_null(tn_processor_unref(NULL));
     cr_assert_null(tn_processor_ref(NULL));
+    cr_assert_null(tn__processor_alloc(SIZE_MAX));
 }
 
 Test(processor, takes_an_older_and_a_newer_table)

@@ -68,6 +68,28 @@ Test(print, tells_that_it_could_not_write)
     fclose(out);
 }
 
+static ssize_t refuse(void *unused, const char *bytes, size_t count)
+{
+    (void)unused;
+    (void)bytes;
+    (void)count;
+    errno = 0;
+    return 0;
+}
+
+/* A stream of the application's own need not set errno. */
+Test(print, an_error_without_a_reason)
+{
+    FILE *out = fopencookie(NULL, "w", (cookie_io_functions_t){.write = refuse});
+    struct tn_processor *print = NULL;
+
+    cr_assert_not_null(out);
+    cr_assert_eq(tn_processor_new_print(out, &print), 0);
+    cr_assert_eq(call(print, IN_OPEN), -EIO);
+    tn_processor_unref(print);
+    fclose(out);
+}
+
 static struct tn_processor *counted(void)
 {
     struct tn_processor *stats = NULL;

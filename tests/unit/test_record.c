@@ -237,5 +237,13 @@ Test(record, what_does_not_fit_is_refused)
     entry = entry_of("/p", "n", 0);
     entry.path_length = SIZE_MAX;
     cr_expect_eq(tn__lane_push(&lanes, lane, &entry), -EINVAL);
+    entry = entry_of("/p", "n", 0);
+    entry.src_length = SIZE_MAX;
+    cr_expect_eq(tn__lane_push(&lanes, lane, &entry), -EINVAL);
+    entry = entry_of("/p", "n", 0);
+    entry.error = INT16_MIN - 1;
+    cr_expect_eq(tn__lane_push(&lanes, lane, &entry), -EINVAL);
+    entry.error = INT16_MAX + 1;
+    cr_expect_eq(tn__lane_push(&lanes, lane, &entry), -EINVAL);
     cr_expect_null(lane->tail);
 }

@@ -158,6 +158,12 @@ Test(replay, one_key_for_one_inode)
     cr_assert_eq(tn__replay_watches(source), 3);
 }
 
+/* Both have the inode number 1 where they are mounted as usual. */
+Test(replay, inodes_of_two_file_systems_are_two)
+{
+    cr_assert_neq(watch("/proc", IN_CREATE), watch("/sys", IN_CREATE));
+}
+
 Test(replay, masks_are_kept_as_by_the_kernel)
 {
     uint64_t key = watch(".", IN_CREATE | IN_MASK_CREATE), untouched = 42;
@@ -172,6 +178,10 @@ Test(replay, masks_are_kept_as_by_the_kernel)
     cr_assert_eq(untouched, 42);
     cr_assert_eq(tn__replay_mask_of(source, key), IN_MODIFY);
     cr_assert_eq(source->ops->watch(source, AT_FDCWD, ".", IN_ONLYDIR, &untouched), -EINVAL);
+    cr_assert_eq(source->ops->watch(source, AT_FDCWD, ".", IN_OPEN | IN_MASK_ADD | IN_MASK_CREATE,
+                                    &untouched),
+                 -EINVAL);
+    cr_assert_eq(watch(".", IN_OPEN | IN_ONLYDIR), key);
 }
 
 Test(replay, what_cannot_be_watched)

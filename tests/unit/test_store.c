@@ -137,6 +137,16 @@ Test(store, every_freed_slot_comes_back_once)
     cr_assert_eq(tn__store_count(&store), COUNT + 1);
 }
 
+/* Four thousand million: as if they had been handed out. */
+Test(store, ids_come_to_an_end)
+{
+    store.end = UINT32_MAX - TN__STORE_FIRST + 1;
+    cr_assert_eq(tn__store_alloc_locked(&store), 0);
+    cr_assert_eq(tn__store_count(&store), 0);
+    store.end = 1;
+    cr_assert_eq(tn__store_alloc_locked(&store), 1);
+}
+
 Test(store, init_refuses_a_link_that_does_not_fit)
 {
     struct tn__store bad;

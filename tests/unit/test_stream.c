@@ -250,3 +250,28 @@ Test(stream, malformed_bytes_alone)
     cr_expect_not(tn__stream_next(&stream, &raw, &read_ns));
     expect_end();
 }
+
+Test(stream, the_end_of_the_source_is_read_again)
+{
+    script.error = 0;
+    cr_expect_eq(tn__stream_read(&stream), 0);
+    cr_expect(stream.ended);
+    script.error = -EAGAIN;
+    cr_expect_eq(tn__stream_read(&stream), -EAGAIN);
+    cr_expect(stream.ended, "for good");
+}
+
+/* The next record is the first of the block behind the one that was committed last. */
+Test(stream, the_time_of_the_next_record)
+{
+    const unsigned block = 2048;
+
+    cr_expect_eq(tn__stream_next_ns(&stream), 0);
+    push_numbered(0, block + 1);
+    cr_expect_eq(read_all(), 2);
+    uint64_t first = tn__stream_next_ns(&stream);
+    expect_numbered(0, block);
+    cr_expect_gt(tn__stream_next_ns(&stream), first);
+    expect_numbered(block, block + 1);
+    cr_expect_eq(tn__stream_next_ns(&stream), 0);
+}

@@ -308,6 +308,70 @@ static uint64_t model_to(const struct told *records, size_t from, size_t to, uin
     return 0;
 }
 
+/* What ends an object, or changes names in it. */
+Test(stream_ahead, a_record_of_a_key)
+{
+    const uint32_t about[] = {IN_CREATE,   IN_DELETE,      IN_MOVED_FROM,
+                              IN_MOVED_TO, IN_DELETE_SELF, IN_IGNORED};
+
+    push(2, IN_CREATE, "f");
+    push(1, IN_MODIFY, "f");
+    push(1, IN_MOVE_SELF, NULL);
+    read_all();
+    cr_expect_not(tn__stream_key_ahead(&stream, 1));
+    for (size_t i = 0; i < sizeof(about) / sizeof(*about); i++) {
+        push(3 + i, about[i], NULL);
+        read_all();
+        cr_expect(tn__stream_key_ahead(&stream, 3 + i), "%x", about[i]);
+    }
+    cr_expect_not(tn__stream_key_ahead(&stream, 1));
+}
+
+Test(stream_ahead, a_change_of_no_name_is_passed_over)
+{
+    push(1, IN_DELETE, NULL);
+    push(1, IN_DELETE, "f");
+    read_all();
+    cr_expect_eq(ahead(1, "f"), IN_DELETE);
+    expect_walk(0, 1, "f");
+}
+
+/* As in reader/stream.c. */
+static uint64_t mix(uint64_t hash, uint64_t value)
+{
+    hash = (hash ^ value) * UINT64_C(0x9e3779b97f4a7c15);
+    return hash ^ (hash >> 29);
+}
+
+static bool make_text(uint64_t word, char text[9])
+{
+    memcpy(text, &word, 8);
+    text[8] = '\0';
+    for (unsigned i = 0; i < 8; i++)
+        if (text[i] < '0' || text[i] > 'z')
+            return false;
+    return true;
+}
+
+/* Names whose hashes are equal are told apart, and so are directories. */
+Test(stream_ahead, names_of_one_hash)
+{
+    char one[9] = "collides", two[9];
+    uint64_t word, other = 1;
+
+    memcpy(&word, one, 8);
+    do
+        other++;
+    while (!make_text(word ^ mix(8, 1) ^ mix(8, other), two));
+    push(other, IN_DELETE, two);
+    read_all();
+    cr_expect_eq(ahead(1, one), 0);
+    cr_expect_eq(ahead(other, two), IN_DELETE);
+    push(1, IN_CREATE, one);
+    read_all();
+    cr_expect_eq(ahead(1, one), IN_CREATE);
+}
+
 Test(stream_ahead, answers_as_a_plain_array_does)
 {
     enum { RECORDS = 60000 };
