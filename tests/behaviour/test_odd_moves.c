@@ -183,3 +183,20 @@ Test(odd_moves, a_stop_while_an_arrival_is_waited_for)
     push_half("w", IN_MOVED_FROM, 7, "a");
     cr_expect_eq(tn_notifier_join(notifier), 0);
 }
+
+/* Another move sets the retry going when the first half is committed and the second is not. */
+Test(odd_moves, one_that_is_not_taken_in_yet)
+{
+    watch_tree();
+    make_dir("w/b/d");
+    make_dir("w/a/e");
+    push("w/a", IN_CREATE | IN_ISDIR, "d");
+    push_half("w/a", IN_MOVED_FROM, 5, "d");
+    push_half("w/a", IN_MOVED_TO, 9, "e");
+    push_half("w/b", IN_MOVED_TO, 5, "d");
+    settle(notifier);
+    EXPECT(&seen, "CREATE|ISDIR w/a:d", "MOVED_TO|ISDIR w/a:e", "MOVED_FROM|ISDIR w/a:d",
+           "MOVED_TO|ISDIR w/b:d <- w/a/d");
+    cr_assert(is_watched("w/b/d"));
+    cr_assert_not(is_watched("w/a/d"));
+}
