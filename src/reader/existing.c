@@ -13,10 +13,11 @@
  * or the end of a watch would break that, it is made good at once: what comes
  * to an untold place becomes untold, what leaves one arrives as a stranger, and
  * what is below an untold watch that ends is told by itself.
+ *
+ * Checked by tests/behaviour/test_existing.c and tnstress --existing.
  */
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -91,13 +92,10 @@ static bool takes_in(struct tn__reader *reader, uint32_t watch)
 
 static int list(struct tn__reader *reader, int directory, struct tn__scan *scan)
 {
-    int fd;
+    int fd = tn__registry_open_list(directory);
 
-    do {
-        fd = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    } while (fd < 0 && errno == EINTR);
     if (fd < 0)
-        return -errno;
+        return fd;
     int result = tn__scan_read(scan, fd, reader->dir_buffer);
     close(fd);
     /* The list's end took the directory's lock. */
@@ -182,7 +180,7 @@ static bool is_widening(struct tn__reader *reader, uint32_t watch)
     return tn__reader_is_widening(reader, widened);
 }
 
-static void settled(struct tn__reader *reader, uint32_t node)
+static void end_turn(struct tn__reader *reader, uint32_t node)
 {
     struct tn__registry *registry = reader->registry;
 
@@ -200,11 +198,11 @@ void tn__reader_tell_existing(struct tn__reader *reader, uint32_t node)
 
     if (!(state & TN__WATCH_UNTOLD) || !tn__watch_is_live(tn__registry_watch(registry, watch)) ||
         waits_for_parent(reader, node)) {
-        settled(reader, node);
+        end_turn(reader, node);
         return;
     }
     if (!(state & TN__WATCH_DIR)) {
-        settled(reader, node);
+        end_turn(reader, node);
         tell_item(reader, watch);
         return;
     }
@@ -221,7 +219,7 @@ void tn__reader_tell_existing(struct tn__reader *reader, uint32_t node)
     if (result == -EAGAIN)
         result = tn__reader_retry_later(reader, node) == 0 ? -EAGAIN : -ENOMEM;
     if (result != -EAGAIN) {
-        settled(reader, node);
+        end_turn(reader, node);
         tn__reader_set_told(reader, watch);
         if (result < 0)
             give_up(reader, node, watch, result);

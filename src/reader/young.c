@@ -17,7 +17,8 @@
  *   4  One that is still aside when the marker is committed is nowhere in the
  *      add's tree, or is taken in afresh: its watches end.
  *
- * Checked by tnstress --existing, which adds a tree while it changes.
+ * Checked by tests/behaviour/test_young.c, which changes names between two steps
+ * of a crawl, and tnstress --existing, which adds a tree while it changes.
  */
 #include <sys/inotify.h>
 

@@ -281,13 +281,10 @@ static const struct tn__crawl_ops crawl_ops = {.directory = crawl_directory,
 
 int tn__place_below(const struct tn__adding *adding)
 {
-    int fd;
+    int fd = tn__registry_open_list(adding->fd);
 
-    do {
-        fd = openat(adding->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    } while (fd < 0 && errno == EINTR);
     if (fd < 0)
-        return -errno;
+        return fd;
     int result = tn__crawl_run(fd, (uint32_t)adding->add->root, &crawl_ops, (void *)adding);
     close(fd);
     return result;

@@ -41,6 +41,13 @@ static int open_piece(int at, const char *path, int flags)
     return fd;
 }
 
+int tn__registry_open_list(int directory)
+{
+    int fd = open_piece(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    return fd < 0 ? -errno : fd;
+}
+
 static int open_pieces(int at, char *path, int flags)
 {
     for (;;) {

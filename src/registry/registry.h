@@ -213,6 +213,9 @@ int tn__registry_open_locked(struct tn__registry *registry, uint32_t node,
  */
 int tn__registry_open_verified_locked(struct tn__registry *registry, uint32_t id, uint32_t mask);
 
+/* The directory that an O_PATH descriptor stands for, to be listed. -errno. */
+int tn__registry_open_list(int directory);
+
 /* open(2) of a path of any length, which is cut to pieces; close-on-exec. -errno. */
 int tn__registry_open_path(char *path, int flags);
 
