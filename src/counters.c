@@ -38,6 +38,8 @@ int tn_notifier_get_stats(struct tn_notifier *notifier, struct tn_stats *ret_sta
         .wakeups = value(&counts->wakeups),
         .scans = value(&counts->scans),
         .moves = value(&counts->moves),
+        .snapshot_entries = value(&counts->snapshot_entries),
+        .snapshot_bytes = value(&counts->snapshot_bytes),
     };
     for (size_t i = 0; i < TN__COUNT(stats.latency_ns); i++)
         stats.latency_ns[i] = value(&dispatch->latency[i]);

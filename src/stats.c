@@ -25,6 +25,8 @@ static const struct {
     {"wakeups", offsetof(struct tn_stats, wakeups)},
     {"scans", offsetof(struct tn_stats, scans)},
     {"moves", offsetof(struct tn_stats, moves)},
+    {"snapshot_entries", offsetof(struct tn_stats, snapshot_entries)},
+    {"snapshot_bytes", offsetof(struct tn_stats, snapshot_bytes)},
 };
 
 /* The number of the bucket in which the given share of all samples is reached. */

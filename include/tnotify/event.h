@@ -73,7 +73,9 @@ struct tn_event {
     /** The event's `IN_*` bit, with `IN_ISDIR` as the kernel reports it. */
     uint32_t mask;
     /** Ties an `IN_MOVED_FROM` to its `IN_MOVED_TO`. 0 if there is no other half, but for the
-     *  departure of what is no directory: it is told at once, before that is known. */
+     *  departure of what is no directory: it is told at once, before that is known. An arrival
+     *  replaces what stood at its name. renameat2(2) with `RENAME_EXCHANGE` is two moves, and both
+     *  departures are told before the first arrival: nothing is replaced. */
     uint32_t cookie;
     /** `TN_EVENT_*`. */
     uint32_t flags;

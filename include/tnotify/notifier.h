@@ -55,7 +55,9 @@ enum tn_full {
     /** Read no more until there is room: the kernel holds the events, up to
      *  fs.inotify.max_queued_events. */
     TN_FULL_BLOCK,
-    /** Drop events, count them, and scan the trees again as after an overflow. */
+    /** Drop what the kernel tells from then on until all that was queued has been processed, count
+     *  it, and heal the trees as after an overflow: see @ref TN_EVENT_GAP_BEGIN. What a scan or a
+     *  healing announces is not dropped: it waits for room. */
     TN_FULL_DROP
 };
 

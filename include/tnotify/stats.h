@@ -36,8 +36,8 @@ struct tn_stats {
     /** Events not delivered because their watch was removed first, the notifier was ignoring
      *  events, or they equalled the one before (@ref TN_NOTIFIER_COALESCE). */
     uint64_t suppressed;
-    /** Events dropped because the queue was full (@ref TN_FULL_DROP) or by
-     *  @ref TN_FINISH_DISCARD. */
+    /** Events dropped: the kernel's, while the queue was full (@ref TN_FULL_DROP) or right behind
+     * an overflow; and what @ref TN_FINISH_DISCARD left or found no memory. */
     uint64_t dropped;
     /** Events for which no processor or no function of it stood ready. */
     uint64_t unhandled;
@@ -62,6 +62,10 @@ struct tn_stats {
     /** Deliveries by the time from the read to the call: [i] counts those of 2^i ns up to
      *  2^(i+1); the last one also all that took longer. */
     uint64_t latency_ns[32];
+    /** Entries that are kept for @ref TN_WATCH_SNAPSHOT now. */
+    uint64_t snapshot_entries;
+    /** The memory for them, in bytes. */
+    uint64_t snapshot_bytes;
 };
 
 /** @brief Initial value of a struct tn_stats. */

@@ -42,11 +42,20 @@ struct tn_processor;
  * last event is `IN_IGNORED`, which needs no mask bit, nor do `IN_UNMOUNT` and
  * @ref TN_EVENT_UNWATCHED.
  *
- * **A file that is replaced.** A watch stands on a file, not on its name. Who wants
- * to know of every new content of one file watches its directory:
+ * **A file that is replaced.** A watch stands on a file, not on its name, unless it
+ * was added with @ref TN_WATCH_FOLLOW_NAME, and then stays when an editor moves
+ * a new file over the old one.
  *
  * @snippet reload.c reload
  * @snippet reload.c watch
+ *
+ * **What the library does itself.** It opens, lists and closes the directories that it
+ * takes in, for which the kernel queues `IN_OPEN`, `IN_ACCESS` and
+ * `IN_CLOSE_NOWRITE`. No watch is told of that. While a directory is listed, what
+ * others do in it of these three is told as often as it can be told apart: the
+ * kernel merges equal events in a row, and of equal ones the library may take the
+ * other's for its own. A watch placed by a recursive add tells of these three once
+ * all below it is placed.
  *
  * **Overflow.** When the kernel's queue was full, events were lost. The
  * notifier's processor gets one `IN_Q_OVERFLOW` (wd -1, paths NULL), and the
@@ -55,23 +64,69 @@ struct tn_processor;
  * rebuilt event, one with @ref TN_EVENT_GAP_END after the last. For
  * @ref TN_ORDER_TREE and @ref TN_ORDER_NOTIFIER they stand in the order of the
  * stream; else the begin comes before the first rebuilt event is queued, and the
- * end after the last was processed.
+ * end after the last was processed. In between, what has changed is told with
+ * @ref TN_EVENT_SYNTHETIC, in this order: what went, the deepest before what it was in;
+ * what came, and directories that moved, as one pair of `IN_MOVED_FROM` and
+ * `IN_MOVED_TO`; then the contents of new directories. Without
+ * @ref TN_WATCH_SNAPSHOT of directories alone. What the kernel had queued right
+ * behind the loss may lack something, too: it is dropped, and counted in
+ * @ref tn_stats.dropped. A directory that can't be looked into stays as it was,
+ * and is told with @ref TN_EVENT_UNWATCHED.
  * @{
  */
 
 /** @brief And all directories below, now. Without meaning for a file. */
 #define TN_WATCH_RECURSIVE 0x01u
-/** @brief And the directories that appear below later, by creation or by a move. The library
- *  opens and lists each; a watch that asks for `IN_OPEN`, `IN_ACCESS` or `IN_CLOSE_NOWRITE` is
- *  told of that as of anything else. */
+/** @brief And the directories that appear below later, by creation or by a move. */
 #define TN_WATCH_AUTO_ADD 0x02u
 /** @brief The whole tree, now and later. */
 #define TN_WATCH_TREE (TN_WATCH_RECURSIVE | TN_WATCH_AUTO_ADD)
-/** @brief Keep directory listings, so that a gap is told entry by entry. Not supported yet:
- *  `-EOPNOTSUPP`. */
+/** @brief Keep what is in each watched directory, so that a gap (see Overflow above) is told entry
+ *  by entry.
+ *
+ *  Between its begin and its end, all with @ref TN_EVENT_SYNTHETIC and as the mask asks:
+ * `IN_CREATE` and `IN_DELETE` of what came and went; one `IN_MOVED_FROM` and `IN_MOVED_TO`, with
+ * one cookie, where device and inode say that it moved; `IN_MODIFY`, and `IN_CLOSE_WRITE` of a
+ * regular file, where size or modification time are others than when it was told last; `IN_ATTRIB`
+ * where only the change time is. Of a directory only that it came, went or moved. A change that
+ * leaves size and times as they were can't be seen.
+ *
+ *  Costs at most 48 bytes and its name for each entry, and 72 bytes for each directory
+ *  (@ref tn_stats.snapshot_entries, @ref tn_stats.snapshot_bytes); the listing of what was there at
+ *  first, by the reader, right after the add; and a statx(2) for each event that names an entry,
+ *  and what it takes to open its directory. No file is opened. Without memory for it, a directory
+ *  is listed again later, and a gap before that is told as without this flag. Without meaning for
+ *  a file. */
 #define TN_WATCH_SNAPSHOT 0x04u
-/** @brief Watch the name: the watch outlives replacement, deletion and re-creation of what it
- *  names. Not supported yet: `-EOPNOTSUPP`. */
+/**
+ * @brief Watch the name, the last part of the path: the watch outlives replacement, deletion and
+ *        re-creation of what has it, a file or a directory, and nothing need have it yet.
+ *
+ * Beside what happens to the item that has the name, the watch is told, as its mask asks and with
+ * `name` NULL:
+ *
+ * - `IN_CREATE` or `IN_MOVED_TO` (cookie 0) when a new item comes to the name, as its directory
+ *   tells it. A regular file that came whole, moved or linked there, also gets an `IN_CLOSE_WRITE`
+ *   with @ref TN_EVENT_SYNTHETIC, and so does one that was made and closed before it could be
+ *   watched. (Not so a link to a file whose other names are gone by then.) Of a new directory,
+ *   what is in it is announced, and with @ref TN_WATCH_AUTO_ADD watched.
+ * - `IN_DELETE_SELF` when the name is deleted or what has it is replaced (then it comes before the
+ *   arrival), and `IN_MOVE_SELF` when that is moved away, whether or not the inode lives on under
+ *   another name or is still open. What has left the name is told no more, and what was watched
+ *   below it ends.
+ *
+ * So arrivals and departures alternate, and the descriptor stays. There is no `IN_IGNORED` before
+ * the name's directory is deleted, unmounted or moved, which ends the watch, or the watch is
+ * removed. Two that are exchanged (renameat2(2)) are a departure and an arrival. If what came can't
+ * be watched, that is told by a @ref TN_EVENT_UNWATCHED, and tried again with what comes next.
+ *
+ * The name may be that of a symbolic link: its target is watched, unless the mask has
+ * `IN_DONT_FOLLOW`, and looked up again when the link is replaced. The target's own end is told as
+ * above; one that comes to be later is not found before the link is replaced.
+ *
+ * It costs a second watch of the kernel, on the name's directory, of which no one is told, and
+ * counts as one watch in @ref tn_stats.watches.
+ */
 #define TN_WATCH_FOLLOW_NAME 0x08u
 /** @brief Announce what is already there: as the mask asks, an `IN_CREATE` for each entry and an
  *  `IN_CLOSE_WRITE` for each regular file, all with @ref TN_EVENT_SYNTHETIC, directories before
@@ -176,7 +231,7 @@ struct tn_watch_info {
     enum tn_order order;
     /** @ref tn_watch_options.data. The caller knows by other means that it is still alive. */
     void *data;
-    /** Whether the watched item is a directory. */
+    /** Whether the watched item is a directory; if nothing has the name, whether the last was. */
     bool is_dir;
 };
 
@@ -228,12 +283,16 @@ struct tn_watch_info {
  * @retval 0            The watch is in place.
  * @retval -EINVAL      No event bit in the mask; `IN_MASK_ADD`, `IN_MASK_CREATE`
  *                      or an unknown bit in it; an unknown flag or order;
- *                      `options->size` too small; or a NULL argument.
+ *                      `options->size` too small; or a NULL argument. With
+ *                      @ref TN_WATCH_FOLLOW_NAME also a path that ends in no name,
+ *                      but in `.` or `..`, or is `/`.
  * @retval -E2BIG       `options` asks for what this version does not know.
- * @retval -EOPNOTSUPP  A flag that is not supported yet.
  * @retval -ECANCELED   The filter excludes the path itself.
- * @retval -ENOENT      There is nothing at the path, or it is empty.
- * @retval -EACCES      The item may not be read: inotify(7) needs that.
+ * @retval -ENOENT      There is nothing at the path, or it is empty. With
+ *                      @ref TN_WATCH_FOLLOW_NAME only if the name's directory is not
+ *                      there.
+ * @retval -EACCES      The item, or a name's directory, may not be read: inotify(7)
+ *                      needs that.
  * @retval -ENOTDIR     `IN_ONLYDIR`, and it is no directory.
  * @retval -ENOSPC      fs.inotify.max_user_watches is used up; what this call had
  *                      placed is taken back.
@@ -271,7 +330,6 @@ TN_EXPORT int tn_watch_add(struct tn_notifier *notifier, const char *path,
  * @retval -EINVAL     Options that no path could be added with, as in
  *                     tn_watch_add(), or a NULL argument.
  * @retval -E2BIG      `options` asks for what this version does not know.
- * @retval -EOPNOTSUPP A flag that is not supported yet.
  * @retval -ESHUTDOWN  The notifier is stopping or stopped.
  * @retval -ECHILD     In a forked child.
  * @return Otherwise how many were placed.
@@ -299,7 +357,6 @@ TN_EXPORT int tn_watch_add_list(struct tn_notifier *notifier, const char *const 
  * @retval -ENOENT     Nothing matches.
  * @retval -EINVAL     As in tn_watch_add_list().
  * @retval -E2BIG      As in tn_watch_add_list().
- * @retval -EOPNOTSUPP As in tn_watch_add_list().
  * @retval -ENOMEM     No memory for the matches.
  * @retval -ESHUTDOWN  The notifier is stopping or stopped.
  * @retval -ECHILD     In a forked child.
@@ -437,7 +494,7 @@ TN_EXPORT int tn_watch_remove_list(struct tn_notifier *notifier, const tn_wd *wd
  * @retval -ECHILD    In a forked child.
  *
  * @threadsafe
- * @mayblock{the registry's writer lock, if a move overtakes it}
+ * @mayblock{the registry's writer lock, if a move overtakes it or a name is followed}
  * @incallback{Allowed}
  */
 TN_EXPORT int tn_watch_find(struct tn_notifier *notifier, const char *path, tn_wd *ret_wd);
@@ -460,7 +517,7 @@ TN_EXPORT int tn_watch_find(struct tn_notifier *notifier, const char *path, tn_w
  * @return Otherwise the length of the whole path, without its terminator.
  *
  * @threadsafe
- * @mayblock{the registry's writer lock, if a move overtakes it}
+ * @mayblock{the registry's writer lock, if a move overtakes it or a name is followed}
  * @incallback{Allowed}
  */
 TN_EXPORT ssize_t tn_watch_path(struct tn_notifier *notifier, tn_wd wd, char *buffer, size_t size);
@@ -479,7 +536,7 @@ TN_EXPORT ssize_t tn_watch_path(struct tn_notifier *notifier, tn_wd wd, char *bu
  * @retval -ECHILD    In a forked child.
  *
  * @threadsafe
- * @mayblock{the registry's writer lock, if a move overtakes it}
+ * @mayblock{the registry's writer lock, if a move overtakes it or a name is followed}
  * @incallback{Allowed}
  */
 TN_EXPORT int tn_watch_path_dup(struct tn_notifier *notifier, tn_wd wd, char **ret_path);
@@ -526,7 +583,7 @@ TN_EXPORT int tn_watch_get_info(struct tn_notifier *notifier, tn_wd wd,
  * @return Otherwise the result of `visit` that ended it.
  *
  * @threadsafe
- * @mayblock{`visit`, and the registry's writer lock if a move overtakes it}
+ * @mayblock{`visit`, and the registry's writer lock if a move overtakes it or a name is followed}
  * @incallback{Allowed}
  */
 TN_EXPORT int tn_watch_each(struct tn_notifier *notifier, const char *path,

@@ -35,6 +35,7 @@ void tn__epochs_init(struct tn__epochs *epochs)
     atomic_init(&epochs->current, 1);
     epochs->pending = 0;
     tn__park_init(&epochs->park);
+    atomic_init(&epochs->watched, false);
 }
 
 void tn__epochs_sub(struct tn__epochs *epochs, uint32_t index, uint64_t count)
@@ -43,6 +44,8 @@ void tn__epochs_sub(struct tn__epochs *epochs, uint32_t index, uint64_t count)
         return;
     if ((uint32_t)tn__load(&epochs->park.word, seq_cst) != 0) /* E6: the low half counts waiters */
         tn__park_wake(&epochs->park, INT_MAX);
+    if (tn__load(&epochs->watched, seq_cst) && tn__exchange(&epochs->watched, false, acq_rel))
+        epochs->reached(epochs->context); /* E6 again: `watched` is its waiter */
 }
 
 /* Moves `low` on as far as it goes, but not beyond the ticket; whether it has passed that. */

@@ -24,6 +24,9 @@ struct tn__epochs {
     _Atomic uint64_t current; /* written by the producer */
     _Atomic uint64_t low;     /* all before it are complete; any thread */
     struct tn__park park;     /* woken when a count reaches 0 */
+    atomic_bool watched;      /* then the producer is called too, once */
+    void (*reached)(void *context);
+    void *context;
     char pad[TN__CACHELINE];
     _Atomic uint64_t
         count[TN__EPOCHS]; /* records of the epoch, when it is closed, less those consumed */
@@ -43,6 +46,12 @@ void tn__epochs_sub(struct tn__epochs *epochs, uint32_t index, uint64_t count);
 
 /* The producer: ticket for all records added so far; 0: no room, try again later. */
 uint64_t tn__epochs_close(struct tn__epochs *epochs);
+
+/* The producer: `reached` is called when a count reaches 0. Ask for the ticket again after this. */
+static inline void tn__epochs_watch(struct tn__epochs *epochs)
+{
+    tn__store(&epochs->watched, true, seq_cst);
+}
 
 /* Any thread. True: what was done while those records were consumed happened before. */
 bool tn__epochs_reached(struct tn__epochs *epochs, uint64_t ticket);

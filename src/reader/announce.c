@@ -26,6 +26,7 @@ static int announce(void *context, const char *name, size_t length, unsigned cha
             tn__reader_take_in(reader, found->watch, name, length);
     } else if (type == DT_REG) {
         news.mask = IN_CLOSE_WRITE;
+        news.noted = true;
         tn__reader_emit(reader, found->watch, &news);
     }
     return 0;
@@ -70,6 +71,8 @@ static int announce_scanned(void *context, const char *name, size_t length, unsi
 {
     const struct tn__announce *own = context;
     struct tn__raw raw;
+
+    tn__scan_read_stream(own->scan, ++own->scan->told);
     int ahead = tn__stream_name_ahead(&own->reader->stream, own->key, name, length, &raw);
 
     if (ahead > 0 && raw.mask & (IN_CREATE | IN_MOVED_TO))
@@ -79,25 +82,47 @@ static int announce_scanned(void *context, const char *name, size_t length, unsi
     return announce(context, name, length, type);
 }
 
-/* Of a record ahead: what it takes away is there now, also if the scan came too late for it. */
+struct leaving {
+    const struct tn__announce *own;
+    bool is_begun; /* a record was seen */
+};
+
+/*
+ * Of a record ahead: what it takes away is there now, also if the scan came too
+ * late for it. What it replaces is not announced, or it may have exchanged it.
+ * Where the watch was placed in the middle of an exchange, a departure comes
+ * first, and the arrival before it is not seen: the name is looked at (doubt.c).
+ */
 static int announce_leaving(void *context, const struct tn__raw *raw)
 {
-    const struct tn__announce *own = context;
+    struct leaving *leaving = context;
+    const struct tn__announce *own = leaving->own;
+    const bool is_first = !leaving->is_begun;
     struct tn__raw first;
 
-    if (!(raw->mask & (IN_DELETE | IN_MOVED_FROM)) ||
+    leaving->is_begun = true;
+    if (is_first && raw->mask & IN_MOVED_FROM)
+        tn__stream_mark(&own->reader->stream, raw, TN__RAW_DOUBT);
+    if (!(raw->mask & (IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO)) ||
         tn__stream_name_ahead(&own->reader->stream, own->key, raw->name, raw->name_length,
                               &first) <= 0 ||
-        first.name != raw->name || tn__scan_has(own->scan, raw->name))
+        first.name != raw->name)
         return 0;
-    return announce(context, raw->name, raw->name_length, type_now(own, raw, DT_UNKNOWN));
+    if (raw->mask & IN_MOVED_TO)
+        tn__stream_mark(&own->reader->stream, raw, TN__RAW_UNTOLD);
+    if (raw->mask & IN_MOVED_TO || tn__scan_has(own->scan, raw->name))
+        return 0;
+    return announce((void *)own, raw->name, raw->name_length, type_now(own, raw, DT_UNKNOWN));
 }
 
 void tn__announce(const struct tn__announce *found)
 {
     void *context = (void *)found;
+    struct leaving leaving = {.own = found};
 
+    tn__reader_begin_snapshot(found->reader, found->watch, found->fd);
     tn__scan_each(found->scan, announce_scanned, context);
     tn__stream_each_ahead(&found->reader->stream, found->position, found->key, announce_leaving,
-                          context);
+                          &leaving);
+    tn__reader_end_snapshot(found->reader);
 }

@@ -41,6 +41,15 @@ int tn__reader_open_directory(struct tn__reader *reader, uint32_t watch_id)
     return fd;
 }
 
+int tn__reader_open_object(struct tn__reader *reader, uint32_t first)
+{
+    int fd = -ENOENT;
+
+    for (uint32_t id = first; id && fd < 0; id = tn__registry_next_watch(reader->registry, id))
+        fd = tn__reader_open_directory(reader, id);
+    return fd;
+}
+
 int tn__reader_read_ahead(struct tn__reader *reader)
 {
     struct tn__source *source = reader->registry->source;

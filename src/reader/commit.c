@@ -36,7 +36,7 @@ void tn__reader_end_subtree(struct tn__reader *reader, uint32_t root, uint32_t f
             tn__reader_emit_final(reader, id, flags);
             tn__registry_lock(registry);
         } else {
-            tn__registry_prune_node_locked(registry, node);
+            tn__registry_detach_node_locked(registry, node);
         }
         if (next)
             tn__registry_unguard_locked(registry, next);
@@ -51,8 +51,23 @@ static void end_object(struct tn__reader *reader, uint32_t object_id)
 {
     struct tn__object *object = tn__registry_object(reader->registry, object_id);
 
-    while (!tn__reader_emit_final(reader, tn__load(&object->first, acquire), 0))
-        ;
+    uint32_t first;
+
+    do {
+        first = tn__load(&object->first, acquire);
+        if (tn__watch_is_name(tn__registry_watch(reader->registry, first)))
+            tn__reader_end_items(reader, first);
+    } while (!tn__reader_emit_final(reader, first, 0));
+}
+
+/* The list is read first: a watch of a name is counted before it is put there. */
+static uint32_t first_name(const struct tn__reader *reader, const struct tn__object *object)
+{
+    uint32_t first = tn__load(&object->first, acquire);
+
+    return TN__LIKELY(!tn__load(&reader->registry->names, relaxed))
+               ? 0
+               : tn__reader_next_name(reader, first);
 }
 
 /* The root's new place is not told by any record; the paths below it are the last known ones. */
@@ -65,12 +80,16 @@ static void move_self(struct tn__reader *reader, struct tn__object *object,
     tn__registry_lock(registry);
     for (; id; id = tn__registry_next_watch(registry, id)) {
         uint32_t node = tn__load(&tn__registry_watch(registry, id)->node, relaxed);
-        if (!tn__node_parent(&registry->tree, node))
-            tn__node_set_flags_locked(&registry->tree, node, TN__NODE_PATH_UNKNOWN);
+        if (tn__node_parent(&registry->tree, node))
+            continue;
+        tn__node_set_flags_locked(&registry->tree, node, TN__NODE_PATH_UNKNOWN);
+        tn__reader_forget_paths(reader);
     }
     tn__registry_unlock(registry);
-    tn__reader_forget_paths(reader);
     tn__reader_emit_all(reader, object, news);
+    uint32_t name = first_name(reader, object);
+    tn__reader_items_gone(reader, object, IN_MOVE_SELF);
+    tn__reader_end_names(reader, name);
 }
 
 static void directory_made(struct tn__reader *reader, struct tn__object *object,
@@ -100,7 +119,7 @@ static void directory_deleted(struct tn__reader *reader, struct tn__object *obje
         tn__reader_emit(reader, id, news);
         tn__registry_lock(registry);
         uint32_t child = tn__node_child_rcu(&registry->tree, node, raw->name, raw->name_length);
-        if (child)
+        if (child && !tn__watch_is_name(watch))
             tn__reader_detach_locked(reader, child);
         tn__registry_unlock(registry);
         id = next;
@@ -160,22 +179,26 @@ void tn__reader_put_markers_again(struct tn__reader *reader)
     free(keys);
 }
 
+void tn__reader_sweep_later(struct tn__reader *reader)
+{
+    struct tn__registry *registry = reader->registry;
+
+    tn__registry_lock(registry);
+    registry->sweep = true;
+    tn__fetch_add(&registry->work, 1, release);
+    tn__registry_unlock(registry);
+}
+
 /*
  * Records were lost. What waited for one of them goes on: markers are put
  * again, watches that slept wake, ends that were not told are queued.
  */
 static void overflow(struct tn__reader *reader)
 {
-    struct tn__registry *registry = reader->registry;
-
     tn__reader_forget_moves(reader);
-    if (tn__reader_emit_overflow(reader, 0))
-        tn__count(&reader->counts.overflows); /* else when it is told */
     tn__reader_put_markers_again(reader);
-    tn__registry_lock(registry);
-    registry->sweep = true;
-    tn__fetch_add(&registry->work, 1, release);
-    tn__registry_unlock(registry);
+    tn__reader_begin_gap(reader);
+    tn__reader_sweep_later(reader);
     reader->retry_due = true;
 }
 
@@ -195,7 +218,11 @@ static void marker(struct tn__reader *reader, uint32_t value)
         reader->ignoring = id;
         break;
     case TN__MARK_DRAIN:
-        tn__store(&reader->drained, true, release);
+        reader->drain_marked = true;
+        break;
+    case TN__MARK_HEAL:
+        reader->skipping = false;
+        reader->heal_due = true;
         break;
     case TN__MARK_PLACED:
         tn__reader_placed(reader, id);
@@ -218,7 +245,6 @@ static uint32_t find_again(struct tn__registry *registry, const struct tn__raw *
     return object;
 }
 
-/* Of objects that had one key after the other, the record is the oldest's. */
 static uint32_t find_object(struct tn__reader *reader, const struct tn__raw *raw,
                             uint32_t *ret_marker)
 {
@@ -229,49 +255,43 @@ static uint32_t find_object(struct tn__reader *reader, const struct tn__raw *raw
     tn__rcu_read_unlock();
     if (TN__UNLIKELY(!id))
         id = find_again(registry, raw, ret_marker);
-    while (id) {
-        uint32_t older = tn__load(&tn__registry_object(registry, id)->older, acquire);
-        if (TN__LIKELY(!older))
-            break;
-        id = older;
-    }
-    return id;
+    return tn__registry_oldest(registry, id);
 }
 
-void tn__reader_commit(struct tn__reader *reader, const struct tn__raw *raw)
+static void move(struct tn__reader *reader, struct tn__object *object, const struct tn__raw *raw,
+                 bool was_doubtful)
+{
+    if (tn__reader_exchange(reader, object, raw, was_doubtful))
+        return; /* all of it was told */
+    if (!(raw->mask & IN_ISDIR && raw->name))
+        tn__reader_file_move(reader, object, raw);
+    else if (raw->mask & IN_MOVED_FROM)
+        tn__reader_directory_from(reader, object, raw);
+    else
+        tn__reader_directory_to(reader, object, raw);
+}
+
+static void commit(struct tn__reader *reader, uint32_t id, const struct tn__raw *raw)
 {
     struct tn__news news = {.mask = raw->mask, .name = raw->name, .name_length = raw->name_length};
-
-    uint32_t mark = 0;
-    uint32_t id = raw->mask & IN_Q_OVERFLOW ? 0 : find_object(reader, raw, &mark);
-
-    if (TN__UNLIKELY(mark)) {
-        marker(reader, mark);
-        return;
-    }
-    tn__count(&reader->counts.read);
-    if (TN__UNLIKELY(!id)) {
-        if (raw->mask & IN_Q_OVERFLOW)
-            overflow(reader);
-        else if (raw->mask & IN_MOVED_TO)
-            tn__reader_directory_left(reader, raw->cookie);
-        return;
-    }
     struct tn__object *object = tn__registry_object(reader->registry, id);
-    bool is_dir = raw->mask & IN_ISDIR && raw->name;
+    const bool is_dir = raw->mask & IN_ISDIR && raw->name;
+    const uint32_t of_entries = TN__NAME_CHANGES | IN_CLOSE_WRITE;
+    bool was_doubtful = false;
+
     if (TN__UNLIKELY(is_dir && raw->mask & (IN_CREATE | IN_DELETE | IN_MOVE))) {
         tn__fetch_add(&reader->registry->shuffles, 1, relaxed);
         tn__reader_set_aside(reader, object, raw);
     }
+    if (raw->mask & TN__NAME_CHANGES) {
+        tn__reader_forget_arrival(reader, raw);
+        was_doubtful = raw->name && tn__reader_end_doubt(reader, raw);
+    }
+    const uint32_t name = raw->name && raw->mask & of_entries ? first_name(reader, object) : 0;
     if (raw->mask & IN_IGNORED) {
         end_object(reader, id);
-    } else if (raw->mask & (IN_MOVED_FROM | IN_MOVED_TO)) {
-        if (!is_dir)
-            tn__reader_file_move(reader, object, raw);
-        else if (raw->mask & IN_MOVED_FROM)
-            tn__reader_directory_from(reader, object, raw);
-        else
-            tn__reader_directory_to(reader, object, raw);
+    } else if (raw->mask & IN_MOVE) {
+        move(reader, object, raw, was_doubtful);
     } else if (is_dir && raw->mask & IN_CREATE) {
         directory_made(reader, object, raw, &news);
     } else if (is_dir && raw->mask & IN_DELETE) {
@@ -281,5 +301,37 @@ void tn__reader_commit(struct tn__reader *reader, const struct tn__raw *raw)
     } else {
         news.always = raw->mask & IN_UNMOUNT;
         tn__reader_emit_all(reader, object, &news);
+        if (TN__UNLIKELY(raw->mask & IN_DELETE_SELF && !raw->name))
+            tn__reader_items_gone(reader, object, IN_DELETE_SELF);
     }
+    if (TN__UNLIKELY(name))
+        tn__reader_follow(reader, name, raw);
+}
+
+void tn__reader_commit(struct tn__reader *reader, const struct tn__raw *raw)
+{
+    uint32_t mark = 0;
+    uint32_t id = raw->mask & IN_Q_OVERFLOW ? 0 : find_object(reader, raw, &mark);
+
+    if (TN__UNLIKELY(mark)) {
+        marker(reader, mark);
+        return;
+    }
+    tn__count(&reader->counts.read);
+    if (TN__UNLIKELY(reader->skipping && !(raw->mask & IN_Q_OVERFLOW))) {
+        if (id)
+            tn__count(&reader->counts.dropped);
+        return;
+    }
+    if (TN__UNLIKELY(!id)) {
+        if (raw->mask & IN_Q_OVERFLOW)
+            overflow(reader);
+        else if (raw->mask & IN_MOVED_TO)
+            tn__reader_directory_left(reader, raw->cookie);
+        return;
+    }
+    if (TN__UNLIKELY(tn__load(&reader->registry->traces.count, relaxed)) &&
+        tn__reader_is_trace(reader, raw))
+        return;
+    commit(reader, id, raw);
 }

@@ -16,85 +16,7 @@
 #include "reader/reader.h"
 #include "tree/path.h"
 
-enum { OVERFLOW_BYTES = 4 * TN__SLAB_BYTES };
-
 #define ENDS (IN_DELETE_SELF | IN_IGNORED | IN_UNMOUNT)
-
-static bool grow_text(char **text, size_t *capacity, size_t size)
-{
-    if (size <= *capacity)
-        return true;
-    size_t larger = tn__max(size, *capacity * 2);
-    char *grown = realloc(*text, larger);
-    if (!grown)
-        return false;
-    *text = grown;
-    *capacity = larger;
-    return true;
-}
-
-/* Whether a node or one above it has the flag: its path is only the last known one. */
-static bool is_below_flag(const struct tn__tree *tree, uint32_t node, uint32_t flag)
-{
-    while (node && !(tn__node_flags(tree, node) & flag))
-        node = tn__node_parent(tree, node);
-    return node != 0;
-}
-
-const struct tn__path_text *tn__reader_path(struct tn__reader *reader, uint32_t node)
-{
-    struct tn__path_text *path = &reader->paths[node % TN__READER_PATHS];
-
-    if (TN__LIKELY(path->node == node && path->generation == reader->generation && node))
-        return path;
-    if (!node)
-        return NULL;
-    path->node = 0;
-    for (;;) {
-        ssize_t length = tn__path_build(&reader->registry->tree, node, path->text, path->capacity);
-        if (length < 0)
-            return NULL;
-        path->length = (size_t)length;
-        if (path->length < path->capacity)
-            break;
-        if (!grow_text(&path->text, &path->capacity, path->length + 1))
-            return NULL;
-    }
-    path->unknown = is_below_flag(&reader->registry->tree, node, TN__NODE_PATH_UNKNOWN);
-    path->gone = is_below_flag(&reader->registry->tree, node, TN__NODE_DETACHED);
-    path->node = node;
-    path->generation = reader->generation;
-    path->key = ++reader->path_keys;
-    return path;
-}
-
-void tn__reader_forget_paths(struct tn__reader *reader)
-{
-    reader->generation++;
-}
-
-/* Its children have gone before it, or will not be heard of under their paths again. */
-void tn__reader_detach_locked(struct tn__reader *reader, uint32_t node)
-{
-    if (tn__node_first_child(&reader->registry->tree, node))
-        tn__reader_forget_paths(reader);
-    reader->paths[node % TN__READER_PATHS].node = 0;
-    tn__registry_detach_node_locked(reader->registry, node);
-}
-
-size_t tn__reader_source_path(struct tn__reader *reader, uint32_t node, const char *name,
-                              size_t length)
-{
-    const struct tn__path_text *path = tn__reader_path(reader, node);
-
-    if (!path || !grow_text(&reader->source, &reader->source_capacity, path->length + length + 2))
-        return 0;
-    if (name)
-        return tn__path_join(path->text, path->length, name, length, reader->source,
-                             reader->source_capacity);
-    memcpy(reader->source, path->text, path->length + 1);
-    return path->length;
-}
 
 static uint32_t hash_bytes(const char *bytes, size_t length)
 {
@@ -147,35 +69,51 @@ static bool is_discarding(void *context)
     return tn__reader_stop(context) == TN__STOP_DISCARD;
 }
 
+/* What must get in where the rest is dropped. */
+static int push_beyond(struct tn__lanes *lanes, struct tn__lane *lane,
+                       const struct tn__entry *entry)
+{
+    size_t limit = lanes->pool.limit;
+
+    lanes->pool.limit = SIZE_MAX;
+    int result = tn__lane_push(lanes, lane, entry);
+    lanes->pool.limit = limit;
+    return result;
+}
+
 /*
- * Pushes; when there is no space, waits for it or drops, as the notifier's
- * policy says. A final record is never dropped for want of space. In the
- * caller's thread the bound is lifted (caller.c), and nobody else makes space.
+ * Pushes; when there is no space, waits for it. Under TN_FULL_DROP the bound is
+ * looked at before a record is committed (gap.c), and what the record tells may
+ * go beyond it; what is announced besides, of a directory or after a gap, may be
+ * much, and waits. In the caller's thread the bound is lifted (caller.c), and
+ * nobody else makes space.
  */
 static bool push(struct tn__reader *reader, uint32_t lane_id, const struct tn__entry *entry)
 {
     struct tn__lane *lane = tn__lanes_get(reader->lanes, lane_id);
+    const bool drops = reader->options.when_full == TN_FULL_DROP &&
+                       !(reader->may_wait && entry->flags & TN_EVENT_SYNTHETIC);
+    const bool waits = reader->may_wait && !drops;
 
     for (;;) {
         int result = tn__lane_push(reader->lanes, lane, entry);
+        if (TN__UNLIKELY(result == -ENOBUFS && drops))
+            result = push_beyond(reader->lanes, lane, entry);
         if (TN__LIKELY(result == 0))
             return true;
         if (result == 1) {
             tn__count(&reader->counts.suppressed);
             return false;
         }
-        bool may_drop =
-            entry->kind == TN__ENTRY_EVENT &&
-            (result != -ENOBUFS || !reader->may_wait || reader->options.when_full == TN_FULL_DROP);
-        if (may_drop) {
+        if (result == -ENOBUFS && !waits) {
             tn__lanes_publish(reader->lanes);
-            if (result == -ENOBUFS && tn__lanes_reclaim(reader->lanes))
+            if (tn__lanes_reclaim(reader->lanes))
                 continue;
         }
-        if (may_drop || result != -ENOBUFS || !reader->may_wait ||
+        if (result != -ENOBUFS || !waits ||
             tn__lanes_wait_space(reader->lanes, is_discarding, reader) < 0) {
             tn__count(&reader->counts.dropped);
-            reader->gap = reader->gap || may_drop;
+            reader->gap = reader->gap || (entry->kind == TN__ENTRY_EVENT && !is_discarding(reader));
             return false;
         }
     }
@@ -188,8 +126,8 @@ static bool is_filtered(struct tn__reader *reader, struct tn_filter *filter,
     const char *path = entry->path;
 
     if (entry->name && path) {
-        if (!grow_text(&reader->text, &reader->text_capacity,
-                       entry->path_length + entry->name_length + 2))
+        if (!tn__reader_grow_text(&reader->text, &reader->text_capacity,
+                                  entry->path_length + entry->name_length + 2))
             return false;
         tn__path_join(entry->path, entry->path_length, entry->name, entry->name_length,
                       reader->text, reader->text_capacity);
@@ -204,7 +142,7 @@ static bool is_wanted(const struct tn__policy *policy, const struct tn__news *ne
     if (state & (TN__WATCH_REMOVED | TN__WATCH_ASLEEP | TN__WATCH_UNTOLD | TN__WATCH_ENDED) ||
         tn__load(&policy->add->spent, relaxed))
         return false;
-    return news->always || (policy->mask & news->mask & IN_ALL_EVENTS);
+    return news->always || (policy->mask & news->mask & (IN_ALL_EVENTS | IN_Q_OVERFLOW));
 }
 
 /* What could not be told for want of memory is announced like an overflow. */
@@ -220,8 +158,8 @@ static void push_entry(struct tn__reader *reader, struct tn__watch *watch, struc
     bool is_final = entry->kind == TN__ENTRY_FINAL;
     bool counted = tn__add_spreads(add) && !is_final;
 
-    if (entry->name && !grow_text(&reader->text, &reader->text_capacity,
-                                  entry->path_length + entry->name_length + 2)) {
+    if (entry->name && !tn__reader_grow_text(&reader->text, &reader->text_capacity,
+                                             entry->path_length + entry->name_length + 2)) {
         lose(reader);
         return;
     }
@@ -233,6 +171,23 @@ static void push_entry(struct tn__reader *reader, struct tn__watch *watch, struc
     /* A final record that found no memory: no record of the watch is in any lane. */
     if (counted || (is_final && !is_discarding(reader)))
         tn__registry_drop(reader->registry, entry->watch, 1);
+}
+
+/* A name's path does not go with what has it. */
+static void fill_name_path(struct tn__reader *reader, struct tn__entry *entry, uint32_t id)
+{
+    const char *name = tn__reader_add_of(reader, id)->name;
+    const size_t length = strlen(name);
+
+    if (!tn__reader_grow_text(&reader->name_text, &reader->name_text_capacity,
+                              entry->path_length + length + 2)) {
+        entry->path = NULL;
+        return;
+    }
+    entry->path_length = tn__path_join(entry->path, entry->path_length, name, length,
+                                       reader->name_text, reader->name_text_capacity);
+    entry->path = reader->name_text;
+    entry->path_key = 0;
 }
 
 static void fill_entry(struct tn__reader *reader, struct tn__entry *entry, uint32_t id,
@@ -263,6 +218,8 @@ static void fill_entry(struct tn__reader *reader, struct tn__entry *entry, uint3
         /* What a deleted directory still tells, beside its own end, is of another time. */
         if (path->unknown || (path->gone && !(news->mask & ENDS)))
             entry->flags |= TN_EVENT_PATH_UNKNOWN;
+        if (TN__UNLIKELY(tn__watch_is_name(watch)))
+            fill_name_path(reader, entry, id);
     }
     if (!news->name && (tn__load(&watch->state, relaxed) & TN__WATCH_DIR))
         entry->flags |= TN__EVENT_DIR;
@@ -312,12 +269,35 @@ struct decision {
     bool one_shot;
 };
 
+/*
+ * Whose news they are: an item's are its name's, and of what its directory
+ * tells only that of the name itself is the name's. 0: nobody's.
+ */
+static uint32_t teller_of(struct tn__reader *reader, uint32_t id, const struct tn__news *news,
+                          uint64_t *ret_state)
+{
+    const struct tn__registry *registry = reader->registry;
+
+    *ret_state = tn__load(&tn__registry_watch(registry, id)->state, acquire);
+    if (TN__LIKELY(!(*ret_state & (TN__WATCH_NAME | TN__WATCH_ITEM))))
+        return id;
+    if (*ret_state & TN__WATCH_NAME)
+        return news->of_name || news->mask & IN_Q_OVERFLOW ? id : 0;
+    if (news->mask & (IN_DELETE_SELF | IN_MOVE_SELF))
+        return 0; /* follow.c tells it */
+    const struct tn__add *add = tn__reader_add_of(reader, id);
+    uint32_t name = add ? tn__node_watch(&registry->tree, add->root_node) : 0;
+    if (name)
+        *ret_state |= tn__load(&tn__registry_watch(registry, name)->state, acquire);
+    return name;
+}
+
 static bool decide(struct tn__reader *reader, struct tn__watch *watch, const struct tn__news *news,
-                   struct decision *ret)
+                   uint64_t state, struct decision *ret)
 {
     tn__rcu_read_lock();
     struct tn__policy *policy = tn__rcu_dereference(&watch->policy);
-    bool wanted = policy && is_wanted(policy, news, tn__load(&watch->state, acquire));
+    bool wanted = policy && is_wanted(policy, news, state);
     if (wanted) {
         struct tn_filter *filter = policy->filter ? policy->filter : reader->registry->filter;
         *ret = (struct decision){.add = policy->add,
@@ -332,13 +312,21 @@ static bool decide(struct tn__reader *reader, struct tn__watch *watch, const str
 
 void tn__reader_emit(struct tn__reader *reader, uint32_t id, const struct tn__news *news)
 {
-    struct tn__watch *watch = tn__registry_watch(reader->registry, id);
+    uint64_t state;
+    const uint32_t teller = teller_of(reader, id, news, &state);
     struct decision decision;
     struct tn__entry entry;
 
-    if (!decide(reader, watch, news, &decision))
+    if (TN__UNLIKELY(reader->snapshots.pages != NULL))
+        tn__reader_note_news(reader, id, news);
+    if (!teller)
+        return;
+    struct tn__watch *watch = tn__registry_watch(reader->registry, teller);
+    if (!decide(reader, watch, news, state, &decision))
         return;
     fill_entry(reader, &entry, id, news);
+    entry.wd = tn__load(&watch->wd, relaxed);
+    entry.watch = teller;
     if (TN__UNLIKELY(decision.filter != NULL)) {
         bool filtered = is_filtered(reader, decision.filter, &entry);
         tn__policy_unref(decision.policy);
@@ -349,15 +337,20 @@ void tn__reader_emit(struct tn__reader *reader, uint32_t id, const struct tn__ne
         tn__count(&reader->counts.suppressed);
         return;
     }
-    if (!entry.path) {
+    const uint64_t dropped = tn__load(&reader->counts.dropped, relaxed);
+    if (entry.path) {
+        entry.root = decision.add->root;
+        entry.sequence = ++reader->sequence;
+        if (news->flags & TN_EVENT_SYNTHETIC)
+            tn__count(&reader->counts.synthetic);
+        push_entry(reader, watch, decision.add, &entry);
+    } else {
         lose(reader);
-        return;
     }
-    entry.root = decision.add->root;
-    entry.sequence = ++reader->sequence;
-    if (news->flags & TN_EVENT_SYNTHETIC)
-        tn__count(&reader->counts.synthetic);
-    push_entry(reader, watch, decision.add, &entry);
+    if (TN__UNLIKELY(tn__load(&reader->counts.dropped, relaxed) != dropped))
+        tn__reader_note_untold(reader, id, news);
+    if (!entry.path)
+        return;
     if (decision.one_shot && !(news->flags & TN_EVENT_UNWATCHED))
         end_one_shot(reader, decision.add);
 }
@@ -397,12 +390,7 @@ bool tn__reader_emit_overflow(struct tn__reader *reader, uint32_t flags)
     };
 
     struct tn__lane *lane = tn__lanes_get(reader->lanes, reader->notifier_lane);
-    size_t limit = reader->lanes->pool.limit;
-    /* A little beyond the bound: what tells of a drop must get in where the rest was dropped. */
-    if (limit < SIZE_MAX - OVERFLOW_BYTES)
-        reader->lanes->pool.limit = limit + OVERFLOW_BYTES;
-    reader->gap = tn__lane_push(reader->lanes, lane, &entry) < 0;
-    reader->lanes->pool.limit = limit;
+    reader->gap = push_beyond(reader->lanes, lane, &entry) < 0;
     return !reader->gap;
 }
 
@@ -432,6 +420,8 @@ bool tn__reader_emit_final(struct tn__reader *reader, uint32_t id, uint32_t flag
     bool object_gone = tn__registry_unlink_locked(registry, id);
     tn__registry_unlock(registry);
     reader->paths[node % TN__READER_PATHS].node = 0;
+    if (TN__UNLIKELY(add->snapshot))
+        tn__reader_set_snapshot(reader, id, NULL);
     push_entry(reader, watch, add, &entry);
     return object_gone;
 }

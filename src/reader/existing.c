@@ -59,6 +59,7 @@ void tn__reader_tell_below_locked(struct tn__reader *reader, uint32_t node)
         uint32_t watch = tn__node_watch(&registry->tree, child);
         if (watch && tn__registry_unresolved_locked(registry, child) < 0) {
             tn__reader_set_told(reader, watch);
+            tn__reader_set_snapshot(reader, watch, NULL);
             reader->gap = true;
         }
     }
@@ -79,7 +80,8 @@ static bool waits_for_parent(struct tn__reader *reader, uint32_t node)
 static bool takes_in(struct tn__reader *reader, uint32_t watch)
 {
     uint32_t node = tn__load(&tn__registry_watch(reader->registry, watch)->node, acquire);
-    const bool is_root = !tn__node_parent(&reader->registry->tree, node);
+    const bool is_root =
+        !tn__node_parent(&reader->registry->tree, node) || tn__reader_is_of_name(reader, node);
     const uint32_t asked = TN_WATCH_RECURSIVE | (is_root ? 0 : TN_WATCH_AUTO_ADD);
 
     tn__rcu_read_lock();
@@ -90,19 +92,21 @@ static bool takes_in(struct tn__reader *reader, uint32_t watch)
     return result;
 }
 
-static int list(struct tn__reader *reader, int directory, struct tn__scan *scan)
+static int list(struct tn__reader *reader, uint32_t node, int directory, struct tn__scan *scan)
 {
+    tn__reader_note_list(reader, node, directory);
     int fd = tn__registry_open_list(directory);
-
     if (fd < 0)
         return fd;
     int result = tn__scan_read(scan, fd, reader->dir_buffer);
     close(fd);
     /* The list's end took the directory's lock. */
-    return result < 0 || tn__reader_read_ahead(reader) == 0 ? result : -EAGAIN;
+    int read = tn__reader_read_ahead(reader);
+    tn__reader_end_notes(reader);
+    return result < 0 || read == 0 ? result : -EAGAIN;
 }
 
-static void tell_directory(struct tn__reader *reader, uint32_t watch, struct tn__scan *scan)
+static void tell_directory(struct tn__reader *reader, uint32_t watch, struct tn__scan *scan, int fd)
 {
     struct tn__registry *registry = reader->registry;
     uint32_t object = tn__load(&tn__registry_watch(registry, watch)->object, relaxed);
@@ -114,6 +118,7 @@ static void tell_directory(struct tn__reader *reader, uint32_t watch, struct tn_
                                        .key = tn__registry_object(registry, object)->key,
                                        .position = reader->stream.committed,
                                        .scan = scan,
+                                       .fd = fd,
                                        .takes_in = takes_in(reader, watch)};
     tn__announce(&found);
 }
@@ -165,19 +170,24 @@ static void give_up(struct tn__reader *reader, uint32_t node, uint32_t watch, in
 
     tn__count(&reader->counts.unwatched);
     tn__reader_emit(reader, watch, &news);
-    tn__reader_end_subtree(reader, node, 0);
+    if (tn__reader_is_of_name(reader, node))
+        tn__reader_give_up_item(reader, node);
+    else
+        tn__reader_end_subtree(reader, node, 0);
 }
 
-/* Rule 6 of resolve.c. */
-static bool is_widening(struct tn__reader *reader, uint32_t watch)
+/* Rules 6 and 7 of resolve.c. */
+static bool is_unclear(struct tn__reader *reader, uint32_t watch)
 {
     struct tn__registry *registry = reader->registry;
 
     tn__registry_lock(registry);
-    uint32_t object = tn__load(&tn__registry_watch(registry, watch)->object, relaxed);
-    uint32_t widened = object ? tn__registry_object(registry, object)->widened : 0;
+    uint32_t id = tn__load(&tn__registry_watch(registry, watch)->object, relaxed);
+    struct tn__object *object = id ? tn__registry_object(registry, id) : NULL;
+    uint32_t widened = object ? object->widened : 0;
+    bool is_second = object && tn__load(&object->older, relaxed);
     tn__registry_unlock(registry);
-    return tn__reader_is_widening(reader, widened);
+    return is_second || tn__reader_is_widening(reader, widened);
 }
 
 static void end_turn(struct tn__reader *reader, uint32_t node)
@@ -194,7 +204,7 @@ void tn__reader_tell_existing(struct tn__reader *reader, uint32_t node)
     struct tn__registry *registry = reader->registry;
     uint32_t watch = tn__node_watch(&registry->tree, node);
     uint64_t state = tn__load(&tn__registry_watch(registry, watch)->state, acquire);
-    struct tn__scan scan = {0};
+    struct tn__scan scan = {.stream = &reader->stream};
 
     if (!(state & TN__WATCH_UNTOLD) || !tn__watch_is_live(tn__registry_watch(registry, watch)) ||
         waits_for_parent(reader, node)) {
@@ -206,11 +216,12 @@ void tn__reader_tell_existing(struct tn__reader *reader, uint32_t node)
         tell_item(reader, watch);
         return;
     }
-    if (is_widening(reader, watch) && tn__reader_retry_later(reader, node) == 0)
+    if (is_unclear(reader, watch) && tn__reader_retry_later(reader, node) == 0)
         return;
     tn__count(&reader->counts.scans);
     int fd = tn__reader_open_directory(reader, watch);
-    int result = fd < 0 ? fd : list(reader, fd, &scan);
+    int result = fd < 0 ? fd : list(reader, node, fd, &scan);
+    tn__reader_took(reader, &scan);
     if (fd < 0 || result == -ENOENT) { /* or it was deleted meanwhile */
         result = tn__reader_not_found(reader, watch, result);
         if (result == -EAGAIN && is_deleted_ahead(reader, watch))
@@ -224,7 +235,7 @@ void tn__reader_tell_existing(struct tn__reader *reader, uint32_t node)
         if (result < 0)
             give_up(reader, node, watch, result);
         else
-            tell_directory(reader, watch, &scan);
+            tell_directory(reader, watch, &scan, fd);
     }
     tn__scan_done(&scan);
 }

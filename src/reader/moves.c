@@ -1,8 +1,8 @@
 /*
  * Moves. The kernel queues IN_MOVED_FROM and IN_MOVED_TO with one cookie, both
  * while it holds the locks of the two directories; the halves may straddle two
- * reads, and other records may stand between. (RENAME_EXCHANGE, two crossed
- * pairs, is not told apart from two moves.)
+ * reads, and other records may stand between. RENAME_EXCHANGE queues two
+ * crossed pairs: exchange.c.
  *
  * A file's departure is told at once, and remembered for the source path of
  * its arrival. A directory's departure must not be told before it is known
@@ -24,60 +24,66 @@
 
 #include "array.h"
 #include "clock.h"
-#include "reader/reader.h"
+#include "reader/moves.h"
 
-static struct tn__news news_of(const struct tn__raw *raw)
+struct tn__news tn__move_news(const struct tn__raw *raw)
 {
-    return (struct tn__news){.mask = raw->mask,
+    return (struct tn__news){.mask = raw->mask & ~TN__RAW_BITS,
                              .cookie = raw->cookie,
                              .name = raw->name,
                              .name_length = raw->name_length};
 }
 
-/* The first watch on the object of a key; 0: none. */
-static uint32_t watches_of(struct tn__reader *reader, uint64_t key)
+/* The first watch on the object of a key in a record that was committed; 0: none. */
+uint32_t tn__move_watches(struct tn__reader *reader, uint64_t key)
 {
     tn__rcu_read_lock();
-    uint32_t object = tn__index_get_rcu(&reader->registry->by_key, key);
+    uint32_t object =
+        tn__registry_oldest(reader->registry, tn__index_get_rcu(&reader->registry->by_key, key));
     uint32_t first =
         object ? tn__load(&tn__registry_object(reader->registry, object)->first, acquire) : 0;
     tn__rcu_read_unlock();
     return first;
 }
 
-static uint32_t watch_of_add(struct tn__reader *reader, uint32_t first, const struct tn__add *add)
+uint32_t tn__move_watch_of(struct tn__reader *reader, uint32_t first, const struct tn__add *add)
 {
     while (first && tn__reader_add_of(reader, first) != add)
         first = tn__registry_next_watch(reader->registry, first);
     return first;
 }
 
-/* Under the lock: a node that an add makes and gives up again is not to be seen. */
+/* Under the lock: a node that an add makes and gives up again is not to be seen. What becomes of a
+ * name that is followed is for follow.c. */
 uint32_t tn__reader_child(struct tn__reader *reader, uint32_t watch, const char *name,
                           size_t length)
 {
     struct tn__registry *registry = reader->registry;
     uint32_t node = tn__load(&tn__registry_watch(registry, watch)->node, acquire);
 
+    if (tn__watch_is_name(tn__registry_watch(registry, watch)))
+        return 0;
     tn__registry_lock(registry);
     uint32_t child = tn__node_child_rcu(&registry->tree, node, name, length);
     tn__registry_unlock(registry);
     return child;
 }
 
-static void fill_half(struct tn__half *half, const struct tn__raw *raw)
+void tn__move_fill_half(struct tn__half *half, const struct tn__raw *raw)
 {
     half->cookie = raw->cookie;
     half->key = raw->key;
-    half->length = tn__min(raw->name_length, sizeof(half->name));
+    half->is_dir = raw->mask & IN_ISDIR;
+    half->length = tn__min(raw->name_length, sizeof(half->name) - 1);
     memcpy(half->name, raw->name, half->length);
+    half->name[half->length] = '\0';
 }
 
 /* What a watch was not told of a departure it is not told later, though it listens by then. */
 static void note_unheard(struct tn__reader *reader, const struct tn__raw *raw)
 {
     const uint64_t deaf = TN__WATCH_UNTOLD | TN__WATCH_ASLEEP;
-    uint32_t id = watches_of(reader, raw->key);
+    uint32_t id = tn__move_watches(reader, raw->key);
 
     for (; id; id = tn__registry_next_watch(reader->registry, id))
         if (tn__load(&tn__registry_watch(reader->registry, id)->state, acquire) & deaf)
@@ -85,7 +91,8 @@ static void note_unheard(struct tn__reader *reader, const struct tn__raw *raw)
                 (struct tn__departure){.cookie = raw->cookie, .add = tn__reader_add_of(reader, id)};
 }
 
-static bool is_unheard(const struct tn__reader *reader, const struct tn__add *add, uint32_t cookie)
+bool tn__move_is_unheard(const struct tn__reader *reader, const struct tn__add *add,
+                         uint32_t cookie)
 {
     for (unsigned i = 0; i < TN__READER_FILE_MOVES; i++)
         if (reader->unheard[i].cookie == cookie && reader->unheard[i].add == add)
@@ -95,13 +102,13 @@ static bool is_unheard(const struct tn__reader *reader, const struct tn__add *ad
 
 static void remember(struct tn__reader *reader, const struct tn__raw *raw)
 {
-    if (!raw->name)
+    if (!raw->name || raw->mask & TN__RAW_UNTOLD)
         return;
     note_unheard(reader, raw);
-    fill_half(&reader->file_moves[reader->file_move++ % TN__READER_FILE_MOVES], raw);
+    tn__move_fill_half(&reader->file_moves[reader->file_move++ % TN__READER_FILE_MOVES], raw);
 }
 
-static const struct tn__half *remembered(const struct tn__reader *reader, uint32_t cookie)
+const struct tn__half *tn__move_departure(const struct tn__reader *reader, uint32_t cookie)
 {
     for (unsigned i = 1; i <= TN__READER_FILE_MOVES; i++) {
         const struct tn__half *half =
@@ -117,10 +124,29 @@ static const struct tn__half *remembered(const struct tn__reader *reader, uint32
 /* Whether reader->source lies below the add's root, as the add names it. */
 static bool is_source_below(struct tn__reader *reader, const struct tn__add *add)
 {
-    const struct tn__path_text *root = tn__reader_path(reader, add->root_node);
+    const struct tn__path_text *root =
+        tn__reader_path(reader, tn__reader_node_of_name(reader, add));
 
     return root && strncmp(reader->source, root->text, root->length) == 0 &&
            reader->source[root->length] == '/';
+}
+
+/* Whether a node of another add, or one above it, is a directory that the add has too, under
+ * whatever name. */
+static bool is_node_below(struct tn__reader *reader, uint32_t node, const struct tn__add *add)
+{
+    struct tn__registry *registry = reader->registry;
+    uint32_t found = 0;
+
+    tn__registry_lock(registry);
+    for (; node && !found; node = tn__node_parent(&registry->tree, node)) {
+        uint32_t watch = tn__node_watch(&registry->tree, node);
+        uint32_t object =
+            watch ? tn__load(&tn__registry_watch(registry, watch)->object, relaxed) : 0;
+        found = object ? tn__registry_of_add_locked(registry, object, add) : 0;
+    }
+    tn__registry_unlock(registry);
+    return found;
 }
 
 /*
@@ -131,27 +157,28 @@ static bool is_source_below(struct tn__reader *reader, const struct tn__add *add
 static void set_source(struct tn__reader *reader, struct tn__news *news,
                        const struct tn__half *half, const struct tn__add *add)
 {
-    uint32_t first = watches_of(reader, half->key);
-    uint32_t own = watch_of_add(reader, first, add);
+    uint32_t first = tn__move_watches(reader, half->key);
+    uint32_t own = tn__move_watch_of(reader, first, add);
     uint32_t from = own ? own : first;
 
     if (!from)
         return;
     uint32_t node = tn__load(&tn__registry_watch(reader->registry, from)->node, acquire);
     news->src_length = tn__reader_source_path(reader, node, half->name, half->length);
-    if (!own && news->src_length && is_source_below(reader, add)) {
+    if (!own && news->src_length &&
+        (is_source_below(reader, add) || is_node_below(reader, node, add))) {
         news->cookie = 0;
         news->src_length = 0;
     }
     news->src_pathname = news->src_length ? reader->source : NULL;
 }
 
-static void arrive(struct tn__reader *reader, uint32_t watch, const struct tn__raw *raw,
-                   const struct tn__half *half)
+void tn__move_arrive(struct tn__reader *reader, uint32_t watch, const struct tn__raw *raw,
+                     const struct tn__half *half)
 {
-    struct tn__news news = news_of(raw);
+    struct tn__news news = tn__move_news(raw);
 
-    if (half && !is_unheard(reader, tn__reader_add_of(reader, watch), half->cookie))
+    if (half && !tn__move_is_unheard(reader, tn__reader_add_of(reader, watch), half->cookie))
         set_source(reader, &news, half, tn__reader_add_of(reader, watch));
     else
         news.cookie = 0;
@@ -162,23 +189,23 @@ void tn__reader_file_move(struct tn__reader *reader, struct tn__object *object,
                           const struct tn__raw *raw)
 {
     if (raw->mask & IN_MOVED_FROM) {
-        const struct tn__news news = news_of(raw);
+        const struct tn__news news = tn__move_news(raw);
         tn__reader_emit_all(reader, object, &news);
         remember(reader, raw);
         return;
     }
-    const struct tn__half *half = remembered(reader, raw->cookie);
+    const struct tn__half *half = tn__move_departure(reader, raw->cookie);
     uint32_t id = tn__load(&object->first, acquire);
     while (id) {
         uint32_t next = tn__registry_next_watch(reader->registry, id);
-        arrive(reader, id, raw, half);
+        tn__move_arrive(reader, id, raw, half);
         id = next;
     }
 }
 
 /* The directory of the watch's node is no longer below the add's root. */
-static void leave(struct tn__reader *reader, uint32_t watch, uint32_t child,
-                  const struct tn__news *from)
+void tn__move_leave(struct tn__reader *reader, uint32_t watch, uint32_t child,
+                    const struct tn__news *from)
 {
     const struct tn__news self = {.mask = IN_MOVE_SELF, .flags = TN_EVENT_PATH_UNKNOWN};
     uint32_t own = tn__node_watch(&reader->registry->tree, child);
@@ -197,13 +224,13 @@ static void leave_all(struct tn__reader *reader, const struct tn__half *half)
                                   .cookie = half->cookie,
                                   .name = half->name,
                                   .name_length = half->length};
-    uint32_t id = watches_of(reader, half->key);
+    uint32_t id = tn__move_watches(reader, half->key);
 
     while (id) {
         uint32_t next = tn__registry_next_watch(reader->registry, id);
         uint32_t child = tn__reader_child(reader, id, half->name, half->length);
         if (child)
-            leave(reader, id, child, &news);
+            tn__move_leave(reader, id, child, &news);
         id = next;
     }
 }
@@ -245,7 +272,11 @@ static bool is_arrival_ahead(struct tn__reader *reader, uint32_t watch,
 
     if (found)
         return found > 0;
-    if (tn__reader_read_barrier(reader, watch) < 0 &&
+    int barrier = tn__reader_read_barrier(reader, watch);
+    /* What is not before that loss is told by the healing, whether or not it was lost. */
+    if (barrier < 0 && tn__stream_has_overflow(&reader->stream))
+        return tn__stream_to_ahead(&reader->stream, cookie, &key) > 0;
+    if (barrier < 0 &&
         (tn__reader_read_ahead(reader) < 0 || !tn__stream_key_ahead(&reader->stream, object->key)))
         return wait_for_to(reader, cookie, &key) > 0;
     return tn__stream_to_ahead(&reader->stream, cookie, &key) > 0;
@@ -259,11 +290,27 @@ static bool push_directory_move(struct tn__reader *reader, const struct tn__raw 
     if (!moves)
         return false;
     reader->directory_moves = moves;
-    fill_half(&moves[reader->directory_move_count++], raw);
+    tn__move_fill_half(&moves[reader->directory_move_count++], raw);
     return true;
 }
 
-static bool is_swallowed(struct tn__reader *reader, uint32_t watch, uint32_t cookie)
+bool tn__move_is_swallowing(const struct tn__reader *reader, uint32_t cookie)
+{
+    for (unsigned i = 0; i < TN__READER_FILE_MOVES; i++)
+        if (reader->swallows[i].cookie == cookie)
+            return true;
+    return false;
+}
+
+bool tn__move_swallows_any(const struct tn__reader *reader)
+{
+    for (unsigned i = 0; i < TN__READER_FILE_MOVES; i++)
+        if (reader->swallows[i].cookie && reader->swallows[i].until > reader->stream.committed)
+            return true;
+    return false;
+}
+
+bool tn__move_is_swallowed(struct tn__reader *reader, uint32_t watch, uint32_t cookie)
 {
     for (unsigned i = 0; i < TN__READER_FILE_MOVES; i++) {
         struct tn__departure *swallow = &reader->swallows[i];
@@ -288,11 +335,23 @@ bool tn__reader_departs(struct tn__reader *reader, uint32_t node, uint32_t *ret_
         return false;
     size_t length = tn__node_name(&registry->tree, node, name, sizeof(name));
     uint64_t key = tn__registry_object(registry, object)->key;
-    if (tn__stream_name_ahead(&reader->stream, key, name, length, &raw) <= 0 ||
-        !(raw.mask & IN_MOVED_FROM))
+    if (tn__stream_name_ahead(&reader->stream, key, name, length, &raw) <= 0)
+        return false;
+    if (raw.mask & IN_MOVED_TO && !tn__exchange_ahead(reader, &raw, &raw))
         return false;
     *ret_cookie = raw.cookie;
-    return true;
+    return raw.mask & IN_MOVED_FROM;
+}
+
+bool tn__move_is_leaving(const struct tn__reader *reader, uint64_t key, const char *name,
+                         size_t length)
+{
+    for (size_t i = 0; i < reader->directory_move_count; i++) {
+        const struct tn__half *half = &reader->directory_moves[i];
+        if (half->key == key && half->length == length && memcmp(half->name, name, length) == 0)
+            return true;
+    }
+    return false;
 }
 
 bool tn__reader_has_left(const struct tn__reader *reader, uint32_t node)
@@ -306,25 +365,19 @@ bool tn__reader_has_left(const struct tn__reader *reader, uint32_t node)
     if (!reader->directory_move_count || !object)
         return false;
     size_t length = tn__node_name(&registry->tree, node, name, sizeof(name));
-    for (size_t i = 0; i < reader->directory_move_count; i++) {
-        const struct tn__half *half = &reader->directory_moves[i];
-        if (half->key == tn__registry_object(registry, object)->key && half->length == length &&
-            memcmp(half->name, name, length) == 0)
-            return true;
-    }
-    return false;
+    return tn__move_is_leaving(reader, tn__registry_object(registry, object)->key, name, length);
 }
 
 void tn__reader_swallow_from(struct tn__reader *reader, const struct tn__add *add, uint32_t cookie)
 {
     reader->swallows[reader->swallow++ % TN__READER_FILE_MOVES] =
-        (struct tn__departure){.cookie = cookie, .add = add};
+        (struct tn__departure){.cookie = cookie, .add = add, .until = reader->stream.read};
 }
 
 void tn__reader_directory_from(struct tn__reader *reader, struct tn__object *object,
                                const struct tn__raw *raw)
 {
-    const struct tn__news news = news_of(raw);
+    const struct tn__news news = tn__move_news(raw);
     uint32_t known = tn__load(&object->first, acquire);
 
     while (known && !tn__reader_child(reader, known, raw->name, raw->name_length))
@@ -336,16 +389,15 @@ void tn__reader_directory_from(struct tn__reader *reader, struct tn__object *obj
         uint32_t next = tn__registry_next_watch(reader->registry, id);
         uint32_t child = tn__reader_child(reader, id, raw->name, raw->name_length);
         if (child && !deferred)
-            leave(reader, id, child, &news);
-        else if (!child && !is_swallowed(reader, id, raw->cookie))
+            tn__move_leave(reader, id, child, &news);
+        else if (!child && !tn__move_is_swallowed(reader, id, raw->cookie))
             tn__reader_emit(reader, id, &news);
         id = next;
     }
     remember(reader, raw);
 }
 
-static bool take_directory_move(struct tn__reader *reader, uint32_t cookie,
-                                struct tn__half *ret_half)
+bool tn__move_take_directory(struct tn__reader *reader, uint32_t cookie, struct tn__half *ret_half)
 {
     for (size_t i = 0; i < reader->directory_move_count; i++) {
         if (reader->directory_moves[i].cookie != cookie)
@@ -355,6 +407,26 @@ static bool take_directory_move(struct tn__reader *reader, uint32_t cookie,
         return true;
     }
     return false;
+}
+
+int tn__move_place_locked(struct tn__reader *reader, uint32_t node, uint32_t watch,
+                          const struct tn__raw *raw)
+{
+    struct tn__registry *registry = reader->registry;
+    struct tn__tree *tree = &registry->tree;
+    uint32_t parent = tn__load(&tn__registry_watch(registry, watch)->node, relaxed);
+
+    if (tn__node_is_below_locked(tree, parent, node))
+        return -ELOOP;
+    int result = tn__node_move_locked(tree, node, parent, raw->name, raw->name_length);
+    if (result < 0)
+        return result;
+    if (tn__reader_is_untold(reader, watch))
+        tn__reader_forget_told_locked(reader, node);
+    if (tn__node_flags(tree, node) & TN__NODE_UNRESOLVED ||
+        tn__reader_is_untold(reader, tn__node_watch(tree, node)))
+        result = tn__registry_unresolved_locked(registry, node);
+    return result;
 }
 
 /* Both halves at the arrival's place, and one relink between them. */
@@ -367,9 +439,9 @@ static void relink(struct tn__reader *reader, uint32_t from, uint32_t to, uint32
                             .cookie = raw->cookie,
                             .name = half->name,
                             .name_length = half->length};
-    struct tn__news news = news_of(raw);
+    struct tn__news news = tn__move_news(raw);
     bool was_untold = tn__reader_is_untold(reader, from) ||
-                      is_unheard(reader, tn__reader_add_of(reader, from), raw->cookie);
+                      tn__move_is_unheard(reader, tn__reader_add_of(reader, from), raw->cookie);
 
     if (was_untold)
         news.cookie = 0;
@@ -381,19 +453,12 @@ static void relink(struct tn__reader *reader, uint32_t from, uint32_t to, uint32
     tn__fetch_add(&registry->shuffles, 1, relaxed);
     uint32_t parent = tn__load(&tn__registry_watch(registry, to)->node, relaxed);
     uint32_t stood = tn__node_child_rcu(tree, parent, raw->name, raw->name_length);
-    int result = tn__node_is_below_locked(tree, parent, child)
-                     ? -ELOOP
-                     : tn__node_move_locked(tree, child, parent, raw->name, raw->name_length);
-    if (result == 0 && stood && stood != child)
+    int result = tn__move_place_locked(reader, child, to, raw);
+    if (result != -ELOOP && stood && stood != child)
         tn__reader_detach_locked(reader, stood);
-    if (result == 0 && tn__reader_is_untold(reader, to))
-        tn__reader_forget_told_locked(reader, child);
-    if (result == 0 && (tn__node_flags(tree, child) & TN__NODE_UNRESOLVED ||
-                        tn__reader_is_untold(reader, tn__node_watch(tree, child))))
-        result = tn__registry_unresolved_locked(registry, child);
     tn__registry_unlock(registry);
     if (result < 0) {
-        leave(reader, from, child, &left);
+        tn__move_leave(reader, from, child, &left);
         return;
     }
     if (!was_untold)
@@ -417,29 +482,34 @@ static void replace(struct tn__reader *reader, uint32_t watch, const struct tn__
     tn__registry_unlock(registry);
 }
 
+void tn__move_take_in(struct tn__reader *reader, uint32_t watch, const struct tn__raw *raw,
+                      const struct tn__half *told)
+{
+    tn__move_arrive(reader, watch, raw, tn__reader_takes_in(reader, watch) ? NULL : told);
+    tn__reader_new_directory(reader, watch, raw->name, raw->name_length);
+}
+
 void tn__reader_directory_to(struct tn__reader *reader, struct tn__object *object,
                              const struct tn__raw *raw)
 {
     struct tn__half half;
-    bool tied = take_directory_move(reader, raw->cookie, &half);
-    const struct tn__half *told = remembered(reader, raw->cookie);
+    bool tied = tn__move_take_directory(reader, raw->cookie, &half);
+    const struct tn__half *told = tn__move_departure(reader, raw->cookie);
     uint32_t id = tn__load(&object->first, acquire);
 
     while (id) {
         uint32_t next = tn__registry_next_watch(reader->registry, id);
         uint32_t from = 0, child = 0;
-        if (tied)
-            from =
-                watch_of_add(reader, watches_of(reader, half.key), tn__reader_add_of(reader, id));
+        if (tied && !tn__watch_is_name(tn__registry_watch(reader->registry, id)))
+            from = tn__move_watch_of(reader, tn__move_watches(reader, half.key),
+                                     tn__reader_add_of(reader, id));
         if (from)
             child = tn__reader_child(reader, from, half.name, half.length);
         if (child) {
             relink(reader, from, id, child, raw, &half);
         } else {
-            bool takes_in = tn__reader_takes_in(reader, id);
             replace(reader, id, raw);
-            arrive(reader, id, raw, takes_in ? NULL : told);
-            tn__reader_new_directory(reader, id, raw->name, raw->name_length);
+            tn__move_take_in(reader, id, raw, told);
         }
         id = next;
     }
@@ -452,7 +522,7 @@ void tn__reader_directory_left(struct tn__reader *reader, uint32_t cookie)
 {
     struct tn__half half;
 
-    if (!take_directory_move(reader, cookie, &half))
+    if (!tn__move_take_directory(reader, cookie, &half))
         return;
     leave_all(reader, &half);
     reader->retry_due = true;
@@ -465,6 +535,8 @@ void tn__reader_forget_moves(struct tn__reader *reader)
         leave_all(reader, &half);
     }
     memset(reader->file_moves, 0, sizeof(reader->file_moves));
+    reader->doubt_count = 0;
+    memset(reader->arrival_keys, 0, sizeof(reader->arrival_keys));
     memset(reader->swallows, 0, sizeof(reader->swallows));
     memset(reader->unheard, 0, sizeof(reader->unheard));
 }

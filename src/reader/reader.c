@@ -11,7 +11,7 @@
  * Other threads leave work in the registry, under its lock, then change
  * registry->work and write to the eventfd. The reader looks at that word
  * between two records, so a directory is taken in before the next record is
- * committed.
+ * committed, unless there are many (turns.c).
  */
 #include "reader/reader.h"
 
@@ -25,6 +25,7 @@
 
 #include "clock.h"
 #include "limit.h"
+#include "reader/rescan.h"
 #include "tree/crawl.h"
 
 enum {
@@ -44,6 +45,11 @@ static uint32_t longest_nap(uint32_t asked)
     return (uint32_t)tn__min(asked, (size_t)(queue / NAP_SHARE));
 }
 
+static void wake_reader(void *context)
+{
+    tn__reader_wake(context);
+}
+
 int tn__reader_init(struct tn__reader *reader, struct tn__registry *registry,
                     struct tn__lanes *lanes, const struct tn__reader_options *options)
 {
@@ -55,6 +61,8 @@ int tn__reader_init(struct tn__reader *reader, struct tn__registry *registry,
     reader->parent_fd = -1;
     reader->generation = 1;
     reader->own_cookie = OWN_COOKIES;
+    lanes->epochs.reached = wake_reader;
+    lanes->epochs.context = reader;
     tn__stream_init(&reader->stream, registry->source);
     reader->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (reader->wake_fd < 0)
@@ -75,9 +83,14 @@ void tn__reader_done(struct tn__reader *reader)
         free(reader->paths[i].text);
     free(reader->text);
     free(reader->source);
+    free(reader->name_text);
     free(reader->directory_moves);
+    free(reader->doubts);
     free(reader->retry.items);
     free(reader->aside);
+    free(reader->gap_ends);
+    free(reader->fresh);
+    tn__reader_free_snapshots(reader);
     free(reader->dir_buffer);
     if (reader->wake_fd >= 0)
         close(reader->wake_fd);
@@ -215,6 +228,21 @@ static void sweep(struct tn__reader *reader)
     }
 }
 
+/* What is put off has read ahead: what it waits for is there to be committed first. */
+static bool is_unsettled(const struct tn__reader *reader)
+{
+    return reader->skipping || reader->heal_due || reader->paused || reader->gap_end_count ||
+           ((reader->retry.count || reader->doubt_count || reader->heal_later ||
+             reader->snapshots.later) &&
+            !tn__stream_is_empty(&reader->stream));
+}
+
+static void end_drained(struct tn__reader *reader)
+{
+    if (TN__UNLIKELY(reader->drain_marked && !is_unsettled(reader)))
+        tn__store(&reader->drained, true, release);
+}
+
 /* What other threads, and the record committed last, left to do. */
 static void do_work(struct tn__reader *reader)
 {
@@ -223,6 +251,11 @@ static void do_work(struct tn__reader *reader)
     tn__reader_end_spent(reader);
     if (TN__UNLIKELY(reader->markers_due))
         tn__reader_put_markers_again(reader);
+    /* What is taken in below must stand in a true tree. */
+    if (TN__UNLIKELY(reader->heal_due && !reader->skipping))
+        tn__reader_heal(reader);
+    if (TN__UNLIKELY(reader->retry_due && reader->doubt_count && !reader->skipping))
+        tn__reader_look_at_doubts(reader);
     while (reader->work_seen != tn__load(&registry->work, acquire)) {
         reader->work_seen = tn__load(&registry->work, acquire);
         tn__registry_lock(registry);
@@ -233,25 +266,35 @@ static void do_work(struct tn__reader *reader)
         if (all)
             sweep(reader);
         queue_finals(reader);
-        tn__reader_resolve(reader);
+        tn__reader_resolve_turn(reader);
     }
-    if (TN__UNLIKELY(reader->retry_due && reader->retry.count)) {
+    if (!reader->retry.count)
+        reader->retry_due = false;
+    if (TN__UNLIKELY(reader->retry_due && !reader->skipping && !reader->paused)) {
         tn__reader_retry_unresolved(reader);
-        tn__reader_resolve(reader);
+        tn__reader_resolve_turn(reader);
         reader->work_seen = tn__load(&registry->work, acquire);
     }
+    if (TN__UNLIKELY(reader->snapshots.due))
+        tn__reader_fill_snapshots(reader);
+    end_drained(reader);
+    if (TN__UNLIKELY(reader->fresh_count && !reader->retry.count && !is_unsettled(reader)))
+        tn__rescan_give_back(reader);
 }
 
 static void publish(struct tn__reader *reader)
 {
-    if (TN__UNLIKELY(reader->gap) && tn__reader_emit_overflow(reader, 0))
-        tn__count(&reader->counts.overflows);
+    if (TN__UNLIKELY(reader->gap))
+        tn__reader_tell_loss(reader);
     tn__lanes_publish(reader->lanes);
+    if (TN__UNLIKELY(reader->overfull))
+        tn__reader_end_drop(reader);
+    if (TN__UNLIKELY(reader->gap_end_count))
+        tn__reader_tell_gap_ends(reader);
+    end_drained(reader);
     if (TN__UNLIKELY(reader->stream.ended && tn__stream_is_empty(&reader->stream)))
         mark_settles(reader);
-    /* A retry has read ahead: what it waits for is there to be committed first. */
-    bool waits = reader->retry.count && !tn__stream_is_empty(&reader->stream);
-    if (TN__UNLIKELY(reader->settle_due && !waits))
+    if (TN__UNLIKELY(reader->settle_due && !is_unsettled(reader)))
         give_tickets(reader);
 }
 
@@ -264,6 +307,10 @@ static bool commit_one(struct tn__reader *reader)
 {
     struct tn__raw raw;
 
+    if (TN__UNLIKELY(reader->options.when_full == TN_FULL_DROP))
+        tn__reader_drop_when_full(reader);
+    if (tn__reader_has_turn(reader) && reader->stream.committed >= reader->resume_at)
+        return false;
     if (!tn__stream_next(&reader->stream, &raw, &reader->read_ns))
         return false;
     tn__reader_commit(reader, &raw);
@@ -284,12 +331,17 @@ static void begin_batch(struct tn__reader *reader)
 static void end_batch(struct tn__reader *reader)
 {
     reader->retry_due = true;
+    reader->heal_due = reader->heal_due || reader->heal_later;
+    reader->heal_later = false;
+    tn__reader_end_batch_of_snapshots(reader);
     do_work(reader);
 }
 
-/* A retry may read ahead, so there may be more to commit after it. */
+/* A retry may read ahead, so there may be more to commit after it. What was committed before the
+ * next turn of what is to be taken in is published before it. */
 static void commit_all(struct tn__reader *reader)
 {
+    tn__reader_resume(reader);
     begin_batch(reader);
     do {
         unsigned committed = 0;
@@ -298,7 +350,8 @@ static void commit_all(struct tn__reader *reader)
                 tn__lanes_publish(reader->lanes);
         if (committed)
             end_batch(reader);
-    } while (!is_over(reader) && !tn__stream_is_empty(&reader->stream));
+    } while (!is_over(reader) && !tn__reader_has_turn(reader) &&
+             !tn__stream_is_empty(&reader->stream));
     publish(reader);
 }
 
@@ -371,7 +424,8 @@ static ssize_t read_once(struct tn__reader *reader)
 static void end_drain(struct tn__reader *reader, ssize_t size)
 {
     if (reader->drain_begun && (size == -EAGAIN || size == 0) &&
-        (reader->drain_by_read || reader->stream.ended) && tn__stream_is_empty(&reader->stream))
+        (reader->drain_by_read || reader->stream.ended) && !is_unsettled(reader) &&
+        tn__stream_is_empty(&reader->stream))
         tn__store(&reader->drained, true, release);
 }
 
@@ -388,7 +442,7 @@ void tn__reader_run(struct tn__reader *reader)
         end_drain(reader, size);
         if (is_over(reader))
             break;
-        if (size == -EAGAIN || size == 0)
+        if ((size == -EAGAIN || size == 0) && !tn__reader_has_turn(reader))
             wait_for_work(reader, &last_wake_ns);
         else if (size < 0)
             tn__reader_rest(reader);
@@ -398,8 +452,8 @@ void tn__reader_run(struct tn__reader *reader)
 
 bool tn__reader_has_work(const struct tn__reader *reader)
 {
-    return !tn__stream_is_empty(&reader->stream) ||
-           reader->work_seen != tn__load(&reader->registry->work, relaxed);
+    return !tn__stream_is_empty(&reader->stream) || tn__reader_has_turn(reader) ||
+           reader->gap_end_count || reader->work_seen != tn__load(&reader->registry->work, relaxed);
 }
 
 /* Whether the bound lets one more record in. */
@@ -424,6 +478,7 @@ int tn__reader_step(struct tn__reader *reader, size_t queue_bytes)
         size = reader->stream.ended ? 0 : read_once(reader);
     if (size < 0 && size != -EAGAIN)
         return (int)size;
+    tn__reader_resume(reader);
     begin_batch(reader);
     while (!is_over(reader) && has_room(reader, queue_bytes) && commit_one(reader))
         committed = true;

@@ -19,6 +19,8 @@
  *   6  Where others watched it already, and had asked for less, the records up
  *      to where it was asked for more do not tell all: the contents are announced
  *      once these have been committed (existing.c).
+ *   7  Where the source gives a key again, records ahead are the older object's up
+ *      to its end: nothing is attached or announced until that was committed.
  *
  * Records of a directory that is watched but not attached find no object and
  * are ignored; that loses nothing, because 5 starts from the records ahead.
@@ -44,12 +46,12 @@ struct resolve {
     uint64_t parent_key;
     char name[TN__READER_NAME];
     size_t length;
-    int fd;
     struct tn__placed placed;
     bool widening;     /* rule 6 */
     uint32_t older;    /* the object that had the key then: on its way out */
     bool unreachable;  /* its parent can't be opened */
     uint64_t position; /* of the stream before the watch stood */
+    int way;           /* to the directory, O_PATH, for the status of its entries; or -1 */
 };
 
 enum outcome { ATTACHED, WIDENED, RELINKED, ALIAS, LATER, GONE };
@@ -64,14 +66,14 @@ bool tn__reader_takes_in(struct tn__reader *reader, uint32_t watch)
                                : TN_WATCH_AUTO_ADD;
     bool takes_in = policy && (policy->flags & asked) && !tn__load(&policy->add->spent, relaxed) &&
                     tn__watch_is_live(tn__registry_watch(reader->registry, watch)) &&
-                    !tn__reader_is_untold(reader, watch);
+                    !tn__reader_is_untold(reader, watch) &&
+                    !tn__watch_is_name(tn__registry_watch(reader->registry, watch));
     tn__rcu_read_unlock();
     return takes_in;
 }
 
-/* Whether a directory of that name below the node is left out. */
-static bool is_pruned(struct tn__reader *reader, uint32_t watch, uint32_t node, const char *name,
-                      size_t length)
+bool tn__reader_is_pruned(struct tn__reader *reader, uint32_t watch, uint32_t node,
+                          const char *name, size_t length)
 {
     struct tn__policy *policy = tn__watch_policy(tn__registry_watch(reader->registry, watch));
 
@@ -85,8 +87,8 @@ static bool is_pruned(struct tn__reader *reader, uint32_t watch, uint32_t node, 
 }
 
 /* The application is told that a directory stays unwatched; the rest goes on. */
-static void tell_unwatched(struct tn__reader *reader, uint32_t watch, const char *name,
-                           size_t length, int error)
+void tn__reader_tell_unwatched(struct tn__reader *reader, uint32_t watch, const char *name,
+                               size_t length, int error)
 {
     const struct tn__news news = {.mask = IN_ISDIR,
                                   .flags = TN_EVENT_UNWATCHED,
@@ -96,7 +98,7 @@ static void tell_unwatched(struct tn__reader *reader, uint32_t watch, const char
                                   .name_length = length};
 
     tn__count(&reader->counts.unwatched);
-    tn__log(reader->registry->log, TN_LOG_WARNING, "a new directory is not watched: %s",
+    tn__log(reader->registry->log, TN_LOG_WARNING, "a directory is not watched: %s",
             tn_strerror(error));
     tn__reader_emit(reader, watch, &news);
 }
@@ -126,7 +128,8 @@ void tn__reader_take_in(struct tn__reader *reader, uint32_t watch_id, const char
     struct tn__watch *watch = tn__registry_watch(registry, watch_id);
     uint32_t parent = tn__load(&watch->node, acquire);
 
-    if (!parent || length >= TN__READER_NAME || is_pruned(reader, watch_id, parent, name, length))
+    if (!parent || length >= TN__READER_NAME ||
+        tn__reader_is_pruned(reader, watch_id, parent, name, length))
         return;
     tn__registry_lock(registry);
     uint32_t node = tn__node_child_rcu(&registry->tree, parent, name, length);
@@ -145,7 +148,7 @@ void tn__reader_take_in(struct tn__reader *reader, uint32_t watch_id, const char
         tn__registry_detach_node_locked(registry, node);
     tn__registry_unlock(registry);
     if (result < 0)
-        tell_unwatched(reader, watch_id, name, length, result);
+        tn__reader_tell_unwatched(reader, watch_id, name, length, result);
 }
 
 void tn__reader_recheck_filter(struct tn__reader *reader, uint32_t watch, uint32_t node)
@@ -155,7 +158,7 @@ void tn__reader_recheck_filter(struct tn__reader *reader, uint32_t watch, uint32
     uint32_t parent = tn__load(&tn__registry_watch(reader->registry, watch)->node, acquire);
 
     size_t length = tn__node_name(tree, node, name, sizeof(name));
-    if (is_pruned(reader, watch, parent, name, length))
+    if (tn__reader_is_pruned(reader, watch, parent, name, length))
         tn__reader_end_subtree(reader, node, 0);
 }
 
@@ -170,7 +173,7 @@ static bool begin(struct tn__reader *reader, uint32_t node, struct resolve *reso
 {
     struct tn__registry *registry = reader->registry;
 
-    *resolve = (struct resolve){.node = node, .fd = -1};
+    *resolve = (struct resolve){.node = node, .way = -1};
     resolve->parent = tn__node_parent(&registry->tree, node);
     resolve->watch = resolve->parent ? tn__node_watch(&registry->tree, resolve->parent) : 0;
     if (!resolve->watch || !tn__watch_is_live(tn__registry_watch(registry, resolve->watch)) ||
@@ -194,40 +197,61 @@ static bool is_contradicted(struct tn__reader *reader, const struct resolve *res
                                  resolve->length, &raw) != 0;
 }
 
+/* What is listed is told to whoever has asked for that: not by us. */
+static int list_new(struct tn__reader *reader, struct resolve *resolve, int parent,
+                    struct tn__scan *scan)
+{
+    struct tn__registry *registry = reader->registry;
+    const uint32_t mask = tn__policy_kernel_mask(resolve->policy, false);
+
+    if (tn__load(&registry->traces.asked, relaxed))
+        tn__reader_note_child(reader, resolve->parent_key, resolve->name, resolve->length);
+    int fd =
+        openat(parent, resolve->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    resolve->position = reader->stream.read;
+    if (fd < 0)
+        return -errno;
+    tn__registry_lock(registry);
+    int result = tn__registry_place_locked(registry, fd, NULL, mask, &resolve->placed);
+    if (result == 0 && !resolve->placed.fresh)
+        resolve->position = reader->stream.committed; /* another watch has its records */
+    if (result == 0) {
+        resolve->older = tn__index_get_rcu(&registry->by_key, resolve->placed.key);
+        if (tn__load(&registry->traces.asked, relaxed))
+            tn__reader_note_self_locked(reader, resolve->placed.key, mask, resolve->placed.fresh);
+    }
+    tn__registry_unlock(registry);
+    if (result == 0)
+        result = tn__scan_read(scan, fd, reader->dir_buffer);
+    if (result == 0 && resolve->policy->flags & TN_WATCH_SNAPSHOT)
+        resolve->way = openat(fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    close(fd);
+    return result;
+}
+
 /* Rules 1 to 3. 0; -EAGAIN: later; -ENOENT: gone; else why it can't be watched. */
 static int observe(struct tn__reader *reader, struct resolve *resolve, struct tn__scan *scan)
 {
-    struct tn__registry *registry = reader->registry;
     int parent = tn__reader_open_directory(reader, resolve->watch);
 
+    tn__count(&reader->counts.scans);
     if (parent < 0) {
+        tn__reader_took(reader, scan);
         resolve->unreachable = true;
         return tn__reader_not_found(reader, resolve->watch, parent);
     }
-    resolve->fd =
-        openat(parent, resolve->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    int result = resolve->fd < 0 ? -errno : 0;
-    resolve->position = reader->stream.read;
-    if (result == 0) {
-        uint32_t mask = tn__policy_kernel_mask(resolve->policy, false);
-        tn__registry_lock(registry);
-        result = tn__registry_place_locked(registry, resolve->fd, NULL, mask, &resolve->placed);
-        if (result == 0 && !resolve->placed.fresh)
-            resolve->position = reader->stream.committed; /* another watch has its records */
-        if (result == 0)
-            resolve->older = tn__index_get_rcu(&registry->by_key, resolve->placed.key);
-        tn__registry_unlock(registry);
-    }
-    if (result == 0)
-        result = tn__scan_read(scan, resolve->fd, reader->dir_buffer);
+    int result = list_new(reader, resolve, parent, scan);
+    tn__reader_took(reader, scan);
     bool vanished = result == -ENOENT || result == -ENOTDIR || result == -ELOOP;
+    int read = tn__reader_read_to_now(reader, parent);
+    tn__reader_end_notes(reader);
     if (result < 0 && !vanished)
         return result;
-    if (tn__reader_read_to_now(reader, parent) < 0)
+    if (read < 0)
         return -EAGAIN;
     resolve->widening = tn__reader_is_widening(reader, resolve->placed.widened);
-    if (is_contradicted(reader, resolve))
-        return -EAGAIN;
+    if (is_contradicted(reader, resolve) || (resolve->placed.fresh && resolve->older))
+        return -EAGAIN; /* rules 4 and 7 */
     return vanished ? -ENOENT : 0;
 }
 
@@ -320,6 +344,8 @@ static enum outcome attach(struct tn__reader *reader, struct resolve *resolve, b
     uint32_t known = object && !attach.placed.fresh && !alias
                          ? tn__registry_of_add_locked(registry, object, add)
                          : 0;
+    if (known && tn__watch_is_item(tn__registry_watch(registry, known)))
+        known = 0; /* what has a name does not move on under it */
     bool live = tn__watch_is_live(tn__registry_watch(registry, resolve->watch));
     /* The others were removed meanwhile: the source ends the object, and this is done again then.
      */
@@ -340,20 +366,6 @@ static enum outcome attach(struct tn__reader *reader, struct resolve *resolve, b
     }
     tn__registry_unlock(registry);
     return known ? relink_found(reader, resolve, known) : outcome;
-}
-
-int tn__reader_retry_later(struct tn__reader *reader, uint32_t node)
-{
-    struct tn__registry *registry = reader->registry;
-
-    tn__registry_lock(registry);
-    /* One that is in a list already has its turn there: in two, it would outlive the one. */
-    bool queued = tn__node_flags(&registry->tree, node) & TN__NODE_QUEUED ||
-                  tn__ids_append(&reader->retry, node);
-    if (queued)
-        tn__node_set_flags_locked(&registry->tree, node, TN__NODE_UNRESOLVED | TN__NODE_QUEUED);
-    tn__registry_unlock(registry);
-    return queued ? 0 : -ENOMEM;
 }
 
 bool tn__reader_is_widening(struct tn__reader *reader, uint32_t widened)
@@ -382,10 +394,10 @@ static int retry_watch(struct tn__reader *reader, uint32_t watch)
     return tn__reader_retry_later(reader, node);
 }
 
-static void resolve_one(struct tn__reader *reader, uint32_t node)
+void tn__reader_resolve_one(struct tn__reader *reader, uint32_t node)
 {
     struct resolve resolve;
-    struct tn__scan scan = {0};
+    struct tn__scan scan = {.stream = &reader->stream};
     enum outcome outcome = GONE;
     int result = 0;
 
@@ -396,11 +408,14 @@ static void resolve_one(struct tn__reader *reader, uint32_t node)
         tn__reader_tell_existing(reader, node);
         return;
     }
+    if (tn__reader_is_of_name(reader, node)) {
+        tn__reader_look_at_name(reader, node);
+        return;
+    }
     if (!begin(reader, node, &resolve)) {
         drop_node(reader, node);
         return;
     }
-    tn__count(&reader->counts.scans);
     result = is_contradicted(reader, &resolve) ? -EAGAIN : observe(reader, &resolve, &scan);
     if (result == 0)
         outcome = attach(reader, &resolve, false, &result);
@@ -424,53 +439,16 @@ static void resolve_one(struct tn__reader *reader, uint32_t node)
                                            .key = resolve.placed.key,
                                            .position = resolve.position,
                                            .scan = &scan,
+                                           .fd = resolve.way,
                                            .takes_in = tn__reader_takes_in(reader, resolve.watch)};
         tn__announce(&found);
     } else if (outcome == GONE) {
         if (result < 0 && (result != -ENOENT || resolve.unreachable))
-            tell_unwatched(reader, resolve.watch, resolve.name, resolve.length, result);
+            tn__reader_tell_unwatched(reader, resolve.watch, resolve.name, resolve.length, result);
         drop_node(reader, node);
     }
-    if (resolve.fd >= 0)
-        close(resolve.fd);
+    if (resolve.way >= 0)
+        close(resolve.way);
     tn__policy_unref(resolve.policy);
     tn__scan_done(&scan);
-}
-
-void tn__reader_resolve(struct tn__reader *reader)
-{
-    struct tn__registry *registry = reader->registry;
-
-    while (tn__reader_stop(reader) != TN__STOP_DISCARD) {
-        tn__registry_lock(registry);
-        uint32_t node = tn__registry_take_unresolved_locked(registry);
-        tn__registry_unlock(registry);
-        if (!node)
-            break;
-        resolve_one(reader, node);
-        tn__reader_end_spent(reader);
-    }
-    /* A descriptor that stays open would hold back the directory's IN_DELETE_SELF. */
-    tn__reader_forget_parent(reader);
-}
-
-void tn__reader_retry_unresolved(struct tn__reader *reader)
-{
-    struct tn__registry *registry = reader->registry;
-    struct tn__ids *retry = &reader->retry;
-    size_t count_now = retry->count;
-
-    reader->retry_due = false;
-    retry->count = 0;
-    tn__registry_lock(registry);
-    for (size_t i = 0; i < count_now; i++) {
-        uint32_t node = retry->items[i];
-        tn__node_clear_flags_locked(&registry->tree, node, TN__NODE_QUEUED);
-        uint32_t flags = tn__node_flags(&registry->tree, node);
-        if (flags & TN__NODE_DETACHED || !(flags & TN__NODE_UNRESOLVED))
-            tn__registry_prune_node_locked(registry, node);
-        else if (tn__registry_unresolved_locked(registry, node) < 0)
-            retry->items[retry->count++] = node;
-    }
-    tn__registry_unlock(registry);
 }

@@ -9,9 +9,18 @@
 #include <string.h>
 
 #include "compiler.h"
+#include "reader/stream.h"
 #include "tree/crawl.h"
 
 enum { HEADER = 3 };
+
+void tn__scan_read_stream(const struct tn__scan *scan, size_t done)
+{
+    if (!scan->stream || done % TN__SCAN_READ_EVERY)
+        return;
+    while (tn__stream_read(scan->stream) > 0)
+        ; /* an error comes again where it is looked for */
+}
 
 static int keep(void *context, const char *name, size_t length, unsigned char type)
 {
@@ -32,7 +41,7 @@ static int keep(void *context, const char *name, size_t length, unsigned char ty
     memcpy(entry + 1, &short_length, sizeof(short_length));
     memcpy(entry + HEADER, name, length + 1);
     scan->size += need;
-    scan->count++;
+    tn__scan_read_stream(scan, ++scan->count);
     return 0;
 }
 

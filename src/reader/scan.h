@@ -9,12 +9,16 @@
 #include <stdint.h>
 
 struct tn__reader;
+struct tn__stream;
 
 /* Type, length in two bytes, name, NUL; one after the other. */
 struct tn__scan {
     char *bytes;
     size_t size, capacity, count;
-    const char **sorted; /* made when it is first asked for a name */
+    size_t told;               /* of the entries, so far */
+    const char **sorted;       /* made when it is first asked for a name */
+    struct tn__stream *stream; /* read now and then meanwhile, so that its source does not overflow;
+                                * may be NULL */
 };
 
 /* What the announcing of a directory's contents works on. */
@@ -24,8 +28,13 @@ struct tn__announce {
     uint64_t key;
     uint64_t position; /* of the stream before the source watched it */
     struct tn__scan *scan;
+    int fd;        /* of the directory */
     bool takes_in; /* its directories too */
 };
+
+/* Reads the stream at every TN__SCAN_READ_EVERY-th entry. */
+enum { TN__SCAN_READ_EVERY = 4096 };
+void tn__scan_read_stream(const struct tn__scan *scan, size_t done);
 
 /* Lists to the end; the buffer is TN__DIR_BUFFER. 0 or -errno, and then what was read stays. */
 int tn__scan_read(struct tn__scan *scan, int fd, void *buffer);

@@ -12,6 +12,7 @@
 #include "reader/stream.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
@@ -188,8 +189,29 @@ static bool ends_wait(const struct tn__raw *raw, uint64_t key, int *result)
     return true;
 }
 
+/* Each record is looked at once. */
+bool tn__stream_has_overflow(struct tn__stream *stream)
+{
+    if (stream->checked < stream->committed)
+        stream->checked = stream->committed;
+    for (struct tn__stream_block *block = stream->head; block; block = block->next) {
+        if (block->start + block->size <= stream->checked)
+            continue;
+        size_t offset =
+            stream->checked > block->start ? (size_t)(stream->checked - block->start) : 0;
+        struct tn__raw raw;
+        while (tn__decode(block->bytes, block->size, &offset, &raw) == 1)
+            if (raw.mask & IN_Q_OVERFLOW)
+                stream->overflow = block->start + offset;
+    }
+    stream->checked = stream->read;
+    return stream->overflow > stream->committed;
+}
+
 int tn__stream_read_to(struct tn__stream *stream, uint64_t key)
 {
+    if (tn__stream_has_overflow(stream))
+        return -EOVERFLOW;
     for (;;) {
         ssize_t size = tn__stream_read(stream);
         if (size == -EAGAIN)
@@ -349,8 +371,9 @@ int tn__stream_name_ahead(struct tn__stream *stream, uint64_t key, const char *n
     uint64_t hash = hash_name(key, name, length);
     for (uint32_t i = first_of(stream, hash); i; i = stream->ahead.entries[i].next) {
         const struct tn__ahead_entry *entry = &stream->ahead.entries[i];
-        if (entry->hash == hash && entry->position >= stream->committed && entry->raw.key == key &&
-            entry->raw.name_length == length && memcmp(entry->raw.name, name, length) == 0) {
+        if (entry->hash == hash && entry->position >= stream->committed && entry->raw.mask &&
+            entry->raw.key == key && entry->raw.name_length == length &&
+            memcmp(entry->raw.name, name, length) == 0) {
             *ret_raw = entry->raw;
             return 1;
         }
@@ -374,6 +397,59 @@ int tn__stream_to_ahead(struct tn__stream *stream, uint32_t cookie, uint64_t *re
         }
     }
     return 0;
+}
+
+bool tn__stream_change_ahead(const struct tn__stream *stream, uint64_t key, uint64_t position,
+                             size_t limit, struct tn__change *ret_change)
+{
+    if (position < stream->committed)
+        position = stream->committed;
+    for (struct tn__stream_block *block = stream->head; block; block = block->next) {
+        if (block->start + block->size <= position)
+            continue;
+        size_t offset = position > block->start ? (size_t)(position - block->start) : 0;
+        struct tn__raw *raw = &ret_change->raw;
+        for (; limit; limit--) {
+            ret_change->position = block->start + offset;
+            if (tn__decode(block->bytes, block->size, &offset, raw) != 1)
+                break;
+            ret_change->behind = block->start + offset;
+            if (raw->key == key && raw->mask & TN__NAME_CHANGES && raw->name)
+                return true;
+        }
+    }
+    return false;
+}
+
+static void set_mask(struct tn__stream *stream, const struct tn__raw *raw, uint32_t mask)
+{
+    struct tn__stream_block *block = stream->head;
+
+    while (raw->name < block->bytes || raw->name >= block->bytes + block->size)
+        block = block->next;
+    char *head = block->bytes + (raw->name - block->bytes) - sizeof(struct inotify_event);
+    memcpy(head + offsetof(struct inotify_event, mask), &mask, sizeof(mask));
+}
+
+static void void_entry(struct tn__stream *stream, uint64_t hash, const struct tn__raw *raw)
+{
+    for (uint32_t i = first_of(stream, hash); i; i = stream->ahead.entries[i].next)
+        if (stream->ahead.entries[i].raw.name == raw->name)
+            stream->ahead.entries[i].raw.mask = 0;
+}
+
+void tn__stream_take(struct tn__stream *stream, const struct tn__raw *raw)
+{
+    set_mask(stream, raw, 0);
+    if (!stream->ahead.live)
+        return;
+    void_entry(stream, hash_name(raw->key, raw->name, raw->name_length), raw);
+    void_entry(stream, hash_cookie(raw->cookie), raw);
+}
+
+void tn__stream_mark(struct tn__stream *stream, const struct tn__raw *raw, uint32_t bits)
+{
+    set_mask(stream, raw, raw->mask | bits);
 }
 
 int tn__stream_each(const struct tn__stream *stream, uint64_t position,
@@ -408,6 +484,18 @@ static int is_about(void *context, const struct tn__raw *raw)
 bool tn__stream_key_ahead(const struct tn__stream *stream, uint64_t key)
 {
     return tn__stream_each(stream, stream->committed, is_about, &key) < 0;
+}
+
+static int is_end(void *context, const struct tn__raw *raw)
+{
+    const uint64_t *key = context;
+
+    return raw->key == *key && raw->mask & (IN_IGNORED | IN_DELETE_SELF) ? -EEXIST : 0;
+}
+
+bool tn__stream_end_ahead(const struct tn__stream *stream, uint64_t key)
+{
+    return tn__stream_each(stream, stream->committed, is_end, &key) < 0;
 }
 
 struct changes {

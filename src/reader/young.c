@@ -37,6 +37,21 @@ static bool push_aside(struct tn__reader *reader, tn_wd wd)
     return true;
 }
 
+void tn__reader_put_aside(struct tn__reader *reader, uint32_t node)
+{
+    struct tn__registry *registry = reader->registry;
+    uint32_t own = tn__node_watch(&registry->tree, node);
+
+    if (!push_aside(reader, tn__load(&tn__registry_watch(registry, own)->wd, relaxed))) {
+        tn__reader_end_subtree(reader, node, TN_EVENT_PATH_UNKNOWN);
+        return;
+    }
+    tn__registry_lock(registry);
+    tn__reader_forget_told_locked(reader, node);
+    tn__reader_detach_locked(reader, node);
+    tn__registry_unlock(registry);
+}
+
 /* Rule 2, for one add. */
 static void set_aside(struct tn__reader *reader, uint32_t watch_id, const struct tn__raw *raw)
 {
@@ -49,14 +64,7 @@ static void set_aside(struct tn__reader *reader, uint32_t watch_id, const struct
     struct tn__watch *watch = tn__registry_watch(registry, own);
     if (!(tn__load(&watch->state, acquire) & TN__WATCH_YOUNG))
         return;
-    if (!push_aside(reader, tn__load(&watch->wd, relaxed))) {
-        tn__reader_end_subtree(reader, child, TN_EVENT_PATH_UNKNOWN);
-        return;
-    }
-    tn__registry_lock(registry);
-    tn__reader_forget_told_locked(reader, child);
-    tn__reader_detach_locked(reader, child);
-    tn__registry_unlock(registry);
+    tn__reader_put_aside(reader, child);
 }
 
 void tn__reader_set_aside(struct tn__reader *reader, struct tn__object *object,
@@ -108,17 +116,18 @@ static void end_aside(struct tn__reader *reader, const struct tn__add *add)
 }
 
 /* Its lists begin only now, because what is aside would be found by them. */
-static void tell_root(struct tn__reader *reader, tn_wd wd)
+static void tell_root(struct tn__reader *reader, const struct tn__add *add)
 {
     struct tn__registry *registry = reader->registry;
 
     tn__registry_lock(registry);
-    uint32_t root = tn__registry_find_rcu(registry, wd);
-    uint32_t node = tn__reader_is_untold(reader, root)
-                        ? tn__load(&tn__registry_watch(registry, root)->node, relaxed)
-                        : 0;
+    bool stands = tn__registry_find_rcu(registry, add->root);
     tn__registry_unlock(registry);
-    if (node)
+    uint32_t node = stands ? tn__reader_node_of_name(reader, add) : 0;
+    if (node && !tn__reader_is_untold(reader, tn__node_watch(&registry->tree, node)))
+        node = 0;
+    /* While records are dropped, none of them decides what stands in a list. */
+    if (node && (!reader->skipping || tn__reader_retry_later(reader, node) < 0))
         tn__reader_tell_existing(reader, node);
     tn__reader_forget_parent(reader);
 }
@@ -129,10 +138,14 @@ void tn__reader_placed(struct tn__reader *reader, uint32_t id)
 
     tn__registry_lock(registry);
     struct tn__add *add = tn__registry_take_young_locked(registry, id);
+    if (add && tn__load(&registry->traces.count, relaxed))
+        tn__trace_forget_locked(&registry->traces, add, reader->stream.committed);
     tn__registry_unlock(registry);
     if (!add)
         return;
     end_aside(reader, add);
-    tell_root(reader, add->root);
+    reader->heal_due = reader->heal_due || add->gap;
+    reader->snapshots.due = reader->snapshots.due || add->snapshot;
+    tell_root(reader, add);
     tn__add_unref(add);
 }

@@ -40,15 +40,15 @@ void tn__registry_note_processor(struct tn__registry *registry,
 
 static int check_options(const struct tn_watch_options *options)
 {
-    const uint32_t later = TN_WATCH_SNAPSHOT | TN_WATCH_FOLLOW_NAME;
     int result = tn__mask_check(options->mask, 0);
 
     if (result < 0)
         return result;
-    if (options->flags & ~(TN_WATCH_TREE | TN_WATCH_EXISTING | later) ||
+    if (options->flags &
+            ~(TN_WATCH_TREE | TN_WATCH_EXISTING | TN_WATCH_SNAPSHOT | TN_WATCH_FOLLOW_NAME) ||
         options->order > TN_ORDER_NONE)
         return -EINVAL;
-    return options->flags & later ? -EOPNOTSUPP : 0;
+    return 0;
 }
 
 static bool is_deep(const struct tn__adding *adding)
@@ -58,7 +58,8 @@ static bool is_deep(const struct tn__adding *adding)
 
 static bool is_young(const struct tn__adding *adding)
 {
-    return is_deep(adding) || tn__adding_existing(adding);
+    return is_deep(adding) || tn__adding_existing(adding) || adding->add->name ||
+           adding->policy->flags & TN_WATCH_SNAPSHOT;
 }
 
 static int place_root(struct tn__adding *adding, tn_wd *ret_wd)
@@ -68,8 +69,10 @@ static int place_root(struct tn__adding *adding, tn_wd *ret_wd)
     struct tn__attach attach = {.policy = adding->policy,
                                 .marked = !tn__adding_existing(adding),
                                 .untold = tn__adding_existing(adding),
+                                .left_out = adding->left_out,
                                 .is_dir = adding->is_dir,
                                 .ret_wd = ret_wd};
+    const uint32_t mask = tn__policy_kernel_mask(adding->policy, true) & ~adding->left_out;
     uint32_t id;
     int result = -ENOMEM;
 
@@ -84,9 +87,7 @@ static int place_root(struct tn__adding *adding, tn_wd *ret_wd)
             tn__node_new_locked(&registry->tree, 0, adding->path, strlen(adding->path));
     if (add->root_node) {
         attach.node = add->root_node;
-        result =
-            tn__registry_place_locked(registry, adding->fd, NULL,
-                                      tn__policy_kernel_mask(adding->policy, true), &attach.placed);
+        result = tn__registry_place_locked(registry, adding->fd, NULL, mask, &attach.placed);
         if (result == 0) {
             result = tn__registry_attach_locked(registry, &attach, &id);
             if (result < 0 && attach.placed.fresh)
@@ -99,11 +100,13 @@ static int place_root(struct tn__adding *adding, tn_wd *ret_wd)
     }
 no_memory:
     tn__registry_unlock(registry);
+    adding->stands = result == 0;
+    adding->top = add->root;
     return result;
 }
 
 /* A relative path is opened again later, when the working directory may be another. */
-static char *absolute(const char *path)
+char *tn__path_absolute(const char *path)
 {
     if (*path == '/')
         return strdup(path);
@@ -118,7 +121,6 @@ static char *absolute(const char *path)
 static int open_root(struct tn__adding *adding)
 {
     const uint32_t mask = adding->options->mask;
-    struct stat status;
     char *copy = strdup(adding->path);
 
     if (!copy)
@@ -129,6 +131,13 @@ static int open_root(struct tn__adding *adding)
     free(copy);
     if (adding->fd < 0)
         return adding->fd;
+    return tn__adding_check(adding);
+}
+
+int tn__adding_check(struct tn__adding *adding)
+{
+    struct stat status;
+
     if (fstat(adding->fd, &status) < 0)
         return -errno;
     adding->is_dir = S_ISDIR(status.st_mode);
@@ -148,16 +157,23 @@ static int prepare(struct tn__adding *adding, const char *path)
         return -ENOMEM;
     tn__path_normalise(path, adding->path);
     adding->filter = options->filter ? options->filter : adding->registry->filter;
-    int result = open_root(adding);
+    const bool follows = options->flags & TN_WATCH_FOLLOW_NAME;
+    int result = follows ? tn__open_name(adding) : open_root(adding);
     if (result < 0)
         return result;
-    adding->add->open_path = absolute(adding->path);
-    uint32_t flags = adding->is_dir ? options->flags : 0;
+    if (!follows)
+        adding->add->open_path = tn__path_absolute(adding->path);
+    uint32_t flags = adding->is_dir || follows ? options->flags : 0;
     adding->policy =
         tn__policy_new(adding->add, options->mask, flags, options->processor, options->filter);
     if (!adding->add->open_path || !adding->policy)
         return -ENOMEM;
     tn__registry_note_processor(adding->registry, options->processor);
+    if (is_deep(adding) && options->mask & TN__TRACE_MASK) {
+        adding->left_out = TN__TRACE_MASK;
+        tn__store(&adding->registry->traces.asked, true, relaxed);
+    }
+    adding->quiet = tn__load(&adding->registry->traces.asked, relaxed);
     return 0;
 }
 
@@ -172,6 +188,8 @@ static int end_placing(const struct tn__adding *adding, int result)
         result = tn__registry_mark_locked(registry, TN__MARK_PLACED, add->young_id);
     if (result < 0)
         add = tn__registry_take_young_locked(registry, add->young_id);
+    if (result < 0 && adding->quiet)
+        tn__trace_forget_locked(&registry->traces, adding->add, UINT64_MAX);
     tn__registry_unlock(registry);
     if (result < 0 && add)
         tn__add_unref(add);
@@ -185,7 +203,7 @@ static int end_placing(const struct tn__adding *adding, int result)
 static int add_one(struct tn__registry *registry, const char *path,
                    const struct tn_watch_options *options, tn_wd *ret_wd)
 {
-    struct tn__adding adding = {.registry = registry, .options = options, .fd = -1};
+    struct tn__adding adding = {.registry = registry, .options = options, .fd = -1, .parent = -1};
     const tn_wd before = ret_wd ? *ret_wd : 0;
 
     if (!*path)
@@ -194,25 +212,26 @@ static int add_one(struct tn__registry *registry, const char *path,
         return -ESHUTDOWN;
     int result = prepare(&adding, path);
     if (result == 0)
-        result = place_root(&adding, ret_wd);
-    bool placed = result == 0;
-    if (placed && options->placed)
+        result = adding.add->name ? tn__place_name(&adding, ret_wd) : place_root(&adding, ret_wd);
+    if (result == 0 && options->placed)
         result = options->placed(adding.path, adding.add->root, 0, options->data);
     if (result >= 0 && is_deep(&adding))
         result = tn__place_below(&adding);
-    if (placed && is_young(&adding))
+    if (adding.stands && is_young(&adding))
         result = end_placing(&adding, result);
     if (result < 0 && ret_wd)
         *ret_wd = before;
     if (adding.add) {
         adding.add->silent = result < 0;
-        if (result < 0 && placed)
+        if (result < 0 && adding.stands)
             tn__registry_kill_subtree(registry, adding.add->root, TN__WATCH_MUTE, true);
         tn__policy_unref(adding.policy);
         tn__add_drop(registry, adding.add);
     }
     if (adding.fd >= 0)
         close(adding.fd);
+    if (adding.parent >= 0)
+        close(adding.parent);
     free(adding.path);
     return result < 0 ? result : 0;
 }

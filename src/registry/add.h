@@ -25,14 +25,29 @@ struct tn__adding {
     struct tn_filter *filter;
     char *path; /* of the root, normalised */
     uint32_t shuffles;
-    int fd; /* of the root, O_PATH */
+    uint32_t left_out; /* of the masks, until all below a directory was listed; see below.c */
+    bool quiet;        /* someone is told of openings */
+    int fd;            /* of the root, O_PATH; of a name: of what has it, -1 if nothing has */
     bool is_dir;
+    int parent;  /* of a name: its directory, O_PATH */
+    bool stands; /* the add has a watch */
+    tn_wd top;   /* the watch that below starts from */
 };
 
 static inline bool tn__adding_existing(const struct tn__adding *adding)
 {
     return adding->options->flags & TN_WATCH_EXISTING;
 }
+
+/* What kind the root is, by its descriptor, and -ECANCELED if it is left out. */
+int tn__adding_check(struct tn__adding *adding);
+/* For later opens, when the working directory may be another; malloc'ed, NULL: no memory. */
+char *tn__path_absolute(const char *path);
+
+/* follow.c: opens what the name leads to, if there is something, and its directory. */
+int tn__open_name(struct tn__adding *adding);
+/* Places the watches of a name and of what has it. */
+int tn__place_name(struct tn__adding *adding, tn_wd *ret_wd);
 
 /* Places the directories below the root. 0, or why the add fails. */
 int tn__place_below(const struct tn__adding *adding);

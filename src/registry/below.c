@@ -15,12 +15,17 @@
  * - An inode that the add has already, at another place which does not lead to
  *   it any more, has moved: the reader is left to take it in when it gets there.
  *
+ * A directory is listed before it is asked to tell of openings, and its parent
+ * after all in it was, so that the add is not told of what the crawl does. What
+ * other adds are told of it is noted, and taken out of the stream (trace.c).
+ *
  * A watch on an inode that another add watches sleeps until its marker is
  * committed: what is queued before happened before it was placed.
  */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -181,6 +186,24 @@ static bool is_untold_locked(const struct tn__adding *adding, uint32_t parent)
             tn__load(&tn__registry_watch(registry, watch)->state, acquire) & TN__WATCH_UNTOLD);
 }
 
+static void note_locked(const struct tn__adding *adding, uint64_t key, const char *name,
+                        size_t length)
+{
+    struct tn__registry *registry = adding->registry;
+    uint32_t object = tn__index_get_rcu(&registry->by_key, key);
+
+    if (object && tn__registry_object(registry, object)->kernel_mask & TN__TRACE_MASK)
+        tn__trace_note_locked(&registry->traces, key, name, length, false, adding->add);
+}
+
+static uint64_t key_of_locked(const struct tn__registry *registry, uint32_t node)
+{
+    uint32_t watch = tn__node_watch(&registry->tree, node);
+    uint32_t object = watch ? tn__load(&tn__registry_watch(registry, watch)->object, relaxed) : 0;
+
+    return object ? tn__registry_object(registry, object)->key : 0;
+}
+
 /* 1: attached; 0: leave it; or why it could not be. */
 static int attach_locked(const struct tn__adding *adding, uint32_t parent, const char *name,
                          size_t length, int fd, bool in_cwd, tn_wd *ret_wd)
@@ -192,6 +215,7 @@ static int attach_locked(const struct tn__adding *adding, uint32_t parent, const
                                 .marked = !untold,
                                 .young = true,
                                 .untold = untold,
+                                .left_out = adding->left_out,
                                 .is_dir = true,
                                 .ret_wd = ret_wd};
     uint32_t above, id;
@@ -202,7 +226,7 @@ static int attach_locked(const struct tn__adding *adding, uint32_t parent, const
     if (tn__load(&registry->shuffles, relaxed) != adding->shuffles &&
         !stands_at(adding, above, name, fd))
         return leave_to_reader_locked(adding, above, name, length);
-    uint32_t mask = tn__policy_kernel_mask(adding->policy, false);
+    uint32_t mask = tn__policy_kernel_mask(adding->policy, false) & ~adding->left_out;
     int result = tn__registry_place_locked(registry, in_cwd ? AT_FDCWD : fd, in_cwd ? "." : NULL,
                                            mask, &attach.placed);
     if (result < 0)
@@ -211,6 +235,10 @@ static int attach_locked(const struct tn__adding *adding, uint32_t parent, const
         return leave_to_reader_locked(adding, above, name, length);
     attach.node = tn__node_new_locked(tree, above, name, length);
     result = attach.node ? tn__registry_attach_locked(registry, &attach, &id) : -ENOMEM;
+    if (result == 0 && adding->quiet) {
+        note_locked(adding, attach.placed.key, NULL, 0);
+        note_locked(adding, key_of_locked(registry, above), name, length);
+    }
     if (result == 0)
         return 1;
     if (attach.node)
@@ -275,17 +303,60 @@ static int crawl_directory(void *context, uint32_t parent, const char *name, siz
     return result < 0 ? result : 1;
 }
 
+static int crawl_left(void *context, uint32_t id, int fd)
+{
+    const struct tn__adding *adding = context;
+    struct tn__registry *registry = adding->registry;
+    int result = 0;
+
+    tn__registry_lock(registry);
+    uint32_t watch = tn__registry_find_rcu(registry, wd_of_id(adding, id));
+    if (watch)
+        result = tn__registry_widen_locked(registry, watch, fd);
+    tn__registry_unlock(registry);
+    return result;
+}
+
 static const struct tn__crawl_ops crawl_ops = {.directory = crawl_directory,
                                                .entry = crawl_entry,
                                                .failed = crawl_failed};
 
+static const struct tn__crawl_ops quiet_ops = {.directory = crawl_directory,
+                                               .entry = crawl_entry,
+                                               .failed = crawl_failed,
+                                               .left = crawl_left};
+
+static void note_root(const struct tn__adding *adding)
+{
+    struct tn__registry *registry = adding->registry;
+    char name[NAME_MAX + 1];
+    uint64_t key;
+
+    tn__registry_lock(registry);
+    note_locked(adding, key_of_locked(registry, adding->add->root_node), NULL, 0);
+    if (tn__registry_find_above_locked(registry, adding->fd, &key, name, sizeof(name)))
+        note_locked(adding, key, name, strlen(name));
+    tn__registry_unlock(registry);
+}
+
+/* The start's descriptor is the add's own. */
+static int place_quietly(const struct tn__adding *adding)
+{
+    const uint32_t id = (uint32_t)adding->add->root;
+
+    note_root(adding);
+    int result = tn__crawl_run(adding->fd, id, &quiet_ops, (void *)adding);
+    return result < 0 ? result : crawl_left((void *)adding, id, adding->fd);
+}
+
 int tn__place_below(const struct tn__adding *adding)
 {
+    if (adding->quiet)
+        return place_quietly(adding);
     int fd = tn__registry_open_list(adding->fd);
-
     if (fd < 0)
         return fd;
-    int result = tn__crawl_run(fd, (uint32_t)adding->add->root, &crawl_ops, (void *)adding);
+    int result = tn__crawl_run(fd, (uint32_t)adding->top, &crawl_ops, (void *)adding);
     close(fd);
     return result;
 }

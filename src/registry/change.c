@@ -1,15 +1,10 @@
 /*
- * Updating and removing.
+ * Updating.
  *
  * An update gives the watch another policy; readers have the old one until
  * they let it go. Where the kernel must be asked for more, that comes first,
  * because it may fail; asking for less may fail without harm, since what is not
  * wanted is not delivered.
- *
- * A recursive remove marks a directory before what is below it, so that the
- * reader, which takes in nothing below a removed watch, adds nothing behind its
- * back. It holds the lock for some watches at a time; nodes may come and go in
- * between, so it starts from the top again each time.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -22,11 +17,9 @@
 #include "options.h"
 #include "registry/add.h"
 
-enum { CHUNK = 1024, RECENT_PAIRS = 8 };
+enum { RECENT_PAIRS = 8 };
 
 #define UPDATE_FIELDS (TN_UPDATE_MASK | TN_UPDATE_PROCESSOR | TN_UPDATE_FILTER | TN_UPDATE_AUTO_ADD)
-
-#define DEAD (TN__WATCH_REMOVED | TN__WATCH_ENDED)
 
 /*
  * Policies before and after: most watches below one another share one, and one
@@ -45,13 +38,6 @@ struct update {
     struct pair *pairs;
     size_t count, capacity;
     size_t used; /* by the watches so far, in this pass */
-};
-
-struct chunk {
-    struct tn__watch *watches[CHUNK];
-    tn_wd wds[CHUNK];
-    size_t count;
-    bool wait; /* for the calls that run */
 };
 
 static uint32_t new_mask(const struct update *update, uint32_t old)
@@ -143,6 +129,8 @@ static int ask_kernel_locked(struct tn__registry *registry, uint32_t id,
     uint32_t mask = needed_mask(registry, object, id, changed);
     if (mask == object->kernel_mask)
         return 0;
+    if (mask & TN__TRACE_MASK)
+        tn__store(&registry->traces.asked, true, relaxed);
     const uint32_t exclude = IN_EXCL_UNLINK;
     bool more = mask & ~object->kernel_mask & ~exclude || object->kernel_mask & ~mask & exclude;
     int fd = tn__registry_open_verified_locked(registry, id, mask & ~exclude);
@@ -153,16 +141,16 @@ static int ask_kernel_locked(struct tn__registry *registry, uint32_t id,
     uint64_t key;
     int result = registry->source->ops->watch(registry->source, fd, NULL, mask, &key);
     if (result == 0) {
-        object->widened = more ? ++registry->widenings : object->widened;
+        if (more)
+            tn__registry_widened_locked(registry, object, mask & ~object->kernel_mask);
         object->kernel_mask = mask;
     }
     close(fd);
     return more ? result : 0;
 }
 
-/* The next watch below root whose state has none of the flags. */
-static uint32_t next_watch_locked(struct tn__registry *registry, uint32_t root, uint64_t flags,
-                                  uint32_t *node)
+uint32_t tn__registry_next_below_locked(struct tn__registry *registry, uint32_t root,
+                                        uint64_t flags, uint32_t *node)
 {
     while ((*node = tn__node_walk_next_locked(&registry->tree, root, *node)) != 0) {
         uint32_t id = tn__node_watch(&registry->tree, *node);
@@ -170,6 +158,18 @@ static uint32_t next_watch_locked(struct tn__registry *registry, uint32_t root, 
             return id;
     }
     return 0;
+}
+
+/* The one after it that the update is for. What has a name goes with the name. */
+static uint32_t next_changed_locked(const struct update *update, uint32_t root, bool is_name,
+                                    uint32_t *node)
+{
+    struct tn__registry *registry = update->registry;
+
+    if (update->fields & TN_UPDATE_RECURSIVE)
+        return tn__registry_next_below_locked(registry, root, TN__WATCH_DEAD, node);
+    *node = *node == root ? 0 : *node;
+    return is_name ? tn__registry_next_item_locked(registry, root, node) : 0;
 }
 
 static int prepare_locked(struct update *update, uint32_t id)
@@ -201,7 +201,7 @@ static int update_locked(struct update *update, uint32_t root_id)
 {
     struct tn__registry *registry = update->registry;
     const uint32_t root = tn__load(&tn__registry_watch(registry, root_id)->node, relaxed);
-    const bool recursive = update->fields & TN_UPDATE_RECURSIVE;
+    const bool is_name = tn__watch_is_name(tn__registry_watch(registry, root_id));
 
     if (!root)
         return -ENOENT;
@@ -215,7 +215,7 @@ static int update_locked(struct update *update, uint32_t root_id)
                 return result;
             if (pass == 1)
                 swap_locked(update, watch);
-            id = recursive ? next_watch_locked(registry, root, DEAD, &node) : 0;
+            id = next_changed_locked(update, root, is_name, &node);
         }
     }
     return 0;
@@ -236,7 +236,7 @@ static int update_one(struct tn__registry *registry, tn_wd wd, uint32_t fields,
     if (tn__load(&registry->closed, acquire))
         return -ESHUTDOWN;
     tn__registry_lock(registry);
-    uint32_t id = tn__registry_find_rcu(registry, wd);
+    uint32_t id = tn__registry_find_user_rcu(registry, wd);
     int result = id ? 0 : -ENOENT;
     if (result == 0 && options->mask & IN_ONESHOT)
         result = reserve_guard_locked(registry, id);
@@ -293,186 +293,4 @@ int tn_watch_update_list(struct tn_notifier *notifier, const tn_wd *wds, size_t 
             errors[i] = error;
     }
     return changed;
-}
-
-static void note(struct tn__watch *watch, struct chunk *chunk)
-{
-    chunk->watches[chunk->count] = watch;
-    chunk->wds[chunk->count++] = tn__load(&watch->wd, relaxed);
-}
-
-static bool mark_locked(struct tn__registry *registry, uint32_t id, uint64_t flags,
-                        struct chunk *chunk)
-{
-    if (!tn__registry_mark_removed_locked(registry, id, flags))
-        return false;
-    note(tn__registry_watch(registry, id), chunk);
-    return true;
-}
-
-/*
- * One that was removed before, but not quietly, may still be told its end. One
- * that was removed quietly may still run: its call removed it, or its remover
- * waits as well.
- */
-static void kill_locked(struct tn__registry *registry, uint32_t id, uint64_t flags,
-                        struct chunk *chunk)
-{
-    struct tn__watch *watch = tn__registry_watch(registry, id);
-
-    if (mark_locked(registry, id, flags, chunk)) {
-        tn__registry_finish_removed_locked(registry, id);
-        return;
-    }
-    uint64_t state = tn__load(&watch->state, acquire);
-    if (!(state & flags) || (chunk->wait && state & TN__WATCH_RUNS)) {
-        tn__fetch_or(&watch->state, flags, acq_rel);
-        note(watch, chunk);
-    }
-}
-
-static void wait_quiet(struct tn__registry *registry, struct chunk *chunk)
-{
-    for (size_t i = 0; chunk->wait && i < chunk->count; i++)
-        tn__watch_wait_quiet(chunk->watches[i], chunk->wds[i], &registry->quiet);
-    chunk->count = 0;
-}
-
-/* Removes what is below the root's node; true when all is done, or the root has gone. */
-static bool kill_below_locked(struct tn__registry *registry, uint32_t root_id, tn_wd wd,
-                              uint64_t flags, struct chunk *chunk)
-{
-    struct tn__watch *watch = tn__registry_watch(registry, root_id);
-    const uint32_t root = tn__load(&watch->wd, relaxed) == wd ? tn__load(&watch->node, relaxed) : 0;
-    uint32_t node = root, id;
-
-    while (root && chunk->count < CHUNK) {
-        id = next_watch_locked(registry, root, flags ? TN__WATCH_ENDED : DEAD, &node);
-        if (!id)
-            break;
-        kill_locked(registry, id, flags, chunk);
-    }
-    return chunk->count < CHUNK;
-}
-
-/*
- * Watches of the add that the stream has ended: their last records are still
- * on the way, and no node leads to them. True when all are killed.
- */
-static bool kill_ending_locked(struct tn__registry *registry, const struct tn__add *add,
-                               uint64_t flags, uint64_t *wd, struct chunk *chunk)
-{
-    uint32_t id;
-
-    while (chunk->count < CHUNK && tn__index_next_rcu(&registry->by_wd, wd, &id)) {
-        struct tn__watch *watch = tn__registry_watch(registry, id);
-        const struct tn__policy *policy = tn__load(&watch->policy, acquire);
-        if (policy && policy->add == add)
-            kill_locked(registry, id, flags, chunk);
-        ++*wd;
-    }
-    return chunk->count < CHUNK;
-}
-
-static void kill_ending(struct tn__registry *registry, struct tn__add *add, uint64_t flags,
-                        bool wait)
-{
-    struct chunk chunk = {.wait = wait};
-    uint64_t wd = 0;
-    bool done = !tn__load(&add->ending, acquire);
-
-    while (!done) {
-        tn__registry_lock(registry);
-        done = kill_ending_locked(registry, add, flags, &wd, &chunk);
-        tn__registry_unlock(registry);
-        wait_quiet(registry, &chunk);
-    }
-}
-
-/*
- * The root is marked first, so that nothing is taken in below it, and finished
- * last, so that its node stays while the lock is given back.
- */
-int tn__registry_kill_subtree(struct tn__registry *registry, tn_wd wd, uint64_t flags, bool wait)
-{
-    struct chunk chunk = {.wait = wait};
-    struct tn__add *add = NULL;
-
-    tn__registry_lock(registry);
-    const uint32_t id = tn__registry_find_rcu(registry, wd);
-    if (!id || !mark_locked(registry, id, flags, &chunk)) {
-        tn__registry_unlock(registry);
-        return -ENOENT;
-    }
-    struct tn__policy *policy = tn__watch_policy_rcu(tn__registry_watch(registry, id));
-    if (policy && policy->add->root == wd && flags & TN__WATCH_MUTE) {
-        add = policy->add;
-        tn__fetch_add(&add->references, 1, relaxed);
-    }
-    while (!kill_below_locked(registry, id, wd, flags, &chunk)) {
-        tn__registry_unlock(registry);
-        wait_quiet(registry, &chunk);
-        tn__registry_lock(registry);
-    }
-    if (tn__load(&tn__registry_watch(registry, id)->wd, relaxed) == wd)
-        tn__registry_finish_removed_locked(registry, id);
-    tn__registry_unlock(registry);
-    tn__policy_unref(policy);
-    wait_quiet(registry, &chunk);
-    if (add) {
-        kill_ending(registry, add, flags, wait);
-        tn__add_unref(add);
-    }
-    return 0;
-}
-
-static int remove_one(struct tn__registry *registry, tn_wd wd, uint32_t flags)
-{
-    const bool sync = flags & TN_REMOVE_SYNC;
-    const bool wait = sync && !tn__in_callback(registry);
-    const uint64_t kill_flags = sync ? TN__WATCH_MUTE : 0;
-    int result;
-
-    if (flags & TN_REMOVE_RECURSIVE) {
-        result = tn__registry_kill_subtree(registry, wd, kill_flags, wait);
-    } else {
-        struct chunk chunk = {.wait = wait};
-        tn__registry_lock(registry);
-        uint32_t id = tn__registry_find_rcu(registry, wd);
-        if (id && mark_locked(registry, id, kill_flags, &chunk))
-            tn__registry_finish_removed_locked(registry, id);
-        tn__registry_unlock(registry);
-        result = chunk.count ? 0 : -ENOENT;
-        wait_quiet(registry, &chunk);
-    }
-    return result == 0 && sync && !wait ? -EDEADLK : result;
-}
-
-int tn_watch_remove(struct tn_notifier *notifier, tn_wd wd, uint32_t flags)
-{
-    int result = tn__notifier_check(notifier);
-
-    if (result == 0 && flags & ~(TN_REMOVE_RECURSIVE | TN_REMOVE_SYNC))
-        result = -EINVAL;
-    return result < 0 ? result : remove_one(tn__notifier_registry(notifier), wd, flags);
-}
-
-int tn_watch_remove_list(struct tn_notifier *notifier, const tn_wd *wds, size_t count,
-                         uint32_t flags, int *errors)
-{
-    int result = tn__notifier_check(notifier);
-    int removed = 0;
-
-    if (result == 0 &&
-        ((count && !wds) || count > INT32_MAX || flags & ~(TN_REMOVE_RECURSIVE | TN_REMOVE_SYNC)))
-        result = -EINVAL;
-    if (result < 0)
-        return result;
-    for (size_t i = 0; i < count; i++) {
-        int error = remove_one(tn__notifier_registry(notifier), wds[i], flags);
-        removed += error == 0;
-        if (errors)
-            errors[i] = error;
-    }
-    return removed;
 }

@@ -12,6 +12,14 @@
 
 #include "registry/registry.h"
 
+void tn__registry_widened_locked(struct tn__registry *registry, struct tn__object *object,
+                                 uint32_t more)
+{
+    object->widened = ++registry->widenings;
+    if (more & IN_MOVE_SELF)
+        object->moves_widened = object->widened;
+}
+
 /*
  * An inode that is known already answers IN_MASK_CREATE with EEXIST. Its mask
  * may only grow then; IN_EXCL_UNLINK stays only while all ask for it.
@@ -23,6 +31,9 @@ int tn__registry_place_locked(struct tn__registry *registry, int fd, const char 
     struct tn__source *source = registry->source;
     uint64_t key;
     uint32_t widened = 0;
+
+    if (mask & TN__TRACE_MASK)
+        tn__store(&registry->traces.asked, true, relaxed);
     int result = source->ops->watch(source, fd, path, mask | IN_MASK_CREATE, &key);
     const bool fresh = result != -EEXIST;
 
@@ -34,8 +45,9 @@ int tn__registry_place_locked(struct tn__registry *registry, int fd, const char 
         if (id) {
             struct tn__object *object = tn__registry_object(registry, id);
             uint32_t both = (object->kernel_mask | mask) & ~exclude;
-            if (mask & ~(object->kernel_mask | exclude))
-                object->widened = ++registry->widenings;
+            const uint32_t more = mask & ~(object->kernel_mask | exclude);
+            if (more)
+                tn__registry_widened_locked(registry, object, more);
             widened = object->widened;
             if (object->kernel_mask & mask & exclude)
                 both |= exclude;
@@ -63,7 +75,9 @@ static int new_object_locked(struct tn__registry *registry, const struct tn__pla
     object->key = placed->key;
     object->kernel_mask = mask;
     /* Not fresh, and no object: the reader is about to attach it, and may have asked for less. */
-    object->widened = placed->fresh ? 0 : ++registry->widenings;
+    object->widened = object->moves_widened = 0;
+    if (!placed->fresh)
+        tn__registry_widened_locked(registry, object, mask);
     tn__store(&object->older, tn__index_get_rcu(&registry->by_key, placed->key), relaxed);
     tn__store(&object->first, 0, relaxed);
     if (tn__index_set_locked(&registry->by_key, placed->key, id) < 0) {
@@ -102,7 +116,8 @@ static void fill_watch(struct tn__watch *watch, const struct tn__attach *attach,
     /* Its marker holds a reference. */
     uint64_t state = asleep ? 2 * TN__WATCH_REF | TN__WATCH_ASLEEP : TN__WATCH_REF;
     state |= (attach->is_dir ? TN__WATCH_DIR : 0) | (attach->untold ? TN__WATCH_UNTOLD : 0) |
-             (attach->young ? TN__WATCH_YOUNG : 0);
+             (attach->young ? TN__WATCH_YOUNG : 0) | attach->role |
+             (attach->role & TN__WATCH_ITEM ? TN__WATCH_MUTE : 0);
     tn__store(&watch->state, state, relaxed);
     tn__store(&watch->policy, tn__policy_ref(attach->policy), release);
     tn__store(&watch->object, object, relaxed);
@@ -116,6 +131,8 @@ int tn__registry_attach_locked(struct tn__registry *registry, const struct tn__a
 {
     const uint32_t exclude = IN_EXCL_UNLINK;
     struct tn__add *add = attach->policy->add;
+    const bool is_root = attach->node == add->root_node;
+    const uint32_t mask = tn__policy_kernel_mask(attach->policy, is_root) & ~attach->left_out;
     bool made = false;
 
     tn__registry_reap_locked(registry);
@@ -128,8 +145,6 @@ int tn__registry_attach_locked(struct tn__registry *registry, const struct tn__a
     if (tn__index_set_locked(&registry->by_wd, (uint64_t)wd, id) < 0)
         goto no_index;
     if (!object_id) {
-        bool is_root = attach->node == add->root_node;
-        uint32_t mask = tn__policy_kernel_mask(attach->policy, is_root);
         if (new_object_locked(registry, &attach->placed, mask, &object_id) < 0)
             goto no_object;
         made = true;
@@ -140,14 +155,15 @@ int tn__registry_attach_locked(struct tn__registry *registry, const struct tn__a
 
     struct tn__object *object = tn__registry_object(registry, object_id);
     if (!made)
-        object->kernel_mask |= tn__policy_kernel_mask(attach->policy, false) & ~exclude;
+        object->kernel_mask |= mask & ~exclude;
     registry->last_wd = wd;
     if (!add->root)
         add->root = wd;
     if (attach->ret_wd)
         *attach->ret_wd = wd;
     tn__fetch_add(&add->watches, 1, relaxed);
-    tn__fetch_add(&registry->live, 1, relaxed);
+    tn__fetch_add(&registry->live, !(attach->role & TN__WATCH_ITEM), relaxed);
+    tn__fetch_add(&registry->names, attach->role == TN__WATCH_NAME, relaxed);
     fill_watch(tn__registry_watch(registry, id), attach, wd, object_id,
                tn__load(&object->first, relaxed), asleep);
     tn__node_set_watch_locked(&registry->tree, attach->node, id);
@@ -170,7 +186,7 @@ uint32_t tn__registry_of_add_locked(const struct tn__registry *registry, uint32_
     while (id) {
         struct tn__watch *watch = tn__registry_watch(registry, id);
         struct tn__policy *policy = tn__load(&watch->policy, acquire);
-        if (policy && policy->add == add && tn__watch_is_live(watch))
+        if (policy && policy->add == add && tn__watch_is_live(watch) && !tn__watch_is_name(watch))
             return id;
         id = tn__load(&watch->next, acquire);
     }
@@ -207,7 +223,7 @@ bool tn__registry_mark_removed_locked(struct tn__registry *registry, uint32_t id
     if (!tn__watch_kill(watch, flags))
         return false;
     if (tn__load(&watch->object, relaxed))
-        tn__fetch_sub(&registry->live, 1, relaxed);
+        tn__fetch_sub(&registry->live, !tn__watch_is_item(watch), relaxed);
     return true;
 }
 
@@ -225,6 +241,48 @@ void tn__registry_finish_removed_locked(struct tn__registry *registry, uint32_t 
         tn__registry_final_locked(registry, id);
 }
 
+static bool has_live_parent(const struct tn__registry *registry, uint32_t node)
+{
+    uint32_t parent = tn__node_parent(&registry->tree, node);
+    uint32_t watch = parent ? tn__node_watch(&registry->tree, parent) : 0;
+
+    return watch && tn__watch_is_live(tn__registry_watch(registry, watch));
+}
+
+/* What is still to be taken in below a directory that has no watch will not be. */
+static void drop_unresolved_locked(struct tn__registry *registry, uint32_t node)
+{
+    uint32_t child = tn__node_first_child(&registry->tree, node);
+
+    while (child) {
+        uint32_t next = tn__node_next_sibling(&registry->tree, child);
+        if (!tn__node_watch(&registry->tree, child) &&
+            tn__node_flags(&registry->tree, child) & TN__NODE_UNRESOLVED)
+            tn__registry_detach_node_locked(registry, child);
+        child = next;
+    }
+}
+
+/*
+ * A directory that the source has ended was deleted, but for an unmount: the
+ * kernel tells that in its parent only afterwards. Until then its place is kept,
+ * as of one that is known by name only.
+ */
+static void leave_node_locked(struct tn__registry *registry, uint32_t node, bool live)
+{
+    struct tn__tree *tree = &registry->tree;
+
+    tn__registry_guard_locked(registry, node);
+    drop_unresolved_locked(registry, node);
+    tn__registry_unguard_locked(registry, node);
+    tn__node_set_watch_locked(tree, node, 0);
+    tn__node_clear_flags_locked(tree, node, TN__NODE_UNRESOLVED);
+    if (live && !(tn__node_flags(tree, node) & TN__NODE_DETACHED) &&
+        has_live_parent(registry, node))
+        tn__node_set_flags_locked(tree, node, TN__NODE_UNRESOLVED);
+    tn__registry_prune_node_locked(registry, node);
+}
+
 bool tn__registry_unlink_locked(struct tn__registry *registry, uint32_t id)
 {
     struct tn__watch *watch = tn__registry_watch(registry, id);
@@ -238,12 +296,11 @@ bool tn__registry_unlink_locked(struct tn__registry *registry, uint32_t id)
         link = &tn__registry_watch(registry, tn__load(link, relaxed))->next;
     tn__store(link, tn__load(&watch->next, relaxed), release);
     if (tn__watch_is_live(watch))
-        tn__fetch_sub(&registry->live, 1, relaxed);
+        tn__fetch_sub(&registry->live, !tn__watch_is_item(watch), relaxed);
+    tn__fetch_sub(&registry->names, tn__watch_is_name(watch), relaxed);
     bool object_gone = !tn__load(&object->first, relaxed);
     if (object_gone)
         free_object_locked(registry, object_id);
-    tn__node_set_watch_locked(&registry->tree, node, 0);
-    tn__node_clear_flags_locked(&registry->tree, node, TN__NODE_UNRESOLVED);
-    tn__registry_prune_node_locked(registry, node);
+    leave_node_locked(registry, node, tn__watch_is_live(watch));
     return object_gone;
 }

@@ -10,6 +10,18 @@
 #include "options.h"
 #include "tree/path.h"
 
+/* Of a live watch that has a node: that of its name, if it follows one. */
+static ssize_t path_locked(struct tn__registry *registry, uint32_t id, char *buffer, size_t size)
+{
+    struct tn__watch *watch = tn__registry_watch(registry, id);
+    ssize_t length = tn__path_build(&registry->tree, tn__load(&watch->node, relaxed), buffer, size);
+
+    if (!tn__watch_is_name(watch) || (size_t)length >= size)
+        return length;
+    const char *name = tn__load(&watch->policy, acquire)->add->name;
+    return (ssize_t)tn__path_join(buffer, (size_t)length, name, strlen(name), buffer, size);
+}
+
 /* The path of a watch, malloc'ed; -ENOENT, -ENOMEM. */
 static int watch_path(struct tn__registry *registry, tn_wd wd, char **ret_path)
 {
@@ -21,16 +33,18 @@ static int watch_path(struct tn__registry *registry, tn_wd wd, char **ret_path)
         if (!path)
             return -ENOMEM;
         tn__rcu_read_lock();
-        uint32_t id = tn__registry_find_rcu(registry, wd);
+        uint32_t id = tn__registry_find_user_rcu(registry, wd);
         uint32_t node = id ? tn__load(&tn__registry_watch(registry, id)->node, acquire) : 0;
         if (node)
-            length = tn__path_build_rcu(&registry->tree, node, path, size);
+            length = tn__watch_is_name(tn__registry_watch(registry, id))
+                         ? -EAGAIN
+                         : tn__path_build_rcu(&registry->tree, node, path, size);
         tn__rcu_read_unlock();
         if (length == -EAGAIN) {
             tn__registry_lock(registry);
-            id = tn__registry_find_rcu(registry, wd);
+            id = tn__registry_find_user_rcu(registry, wd);
             node = id ? tn__load(&tn__registry_watch(registry, id)->node, relaxed) : 0;
-            length = node ? tn__path_build(&registry->tree, node, path, size) : -ENOENT;
+            length = node ? path_locked(registry, id, path, size) : -ENOENT;
             tn__registry_unlock(registry);
         }
         if (length >= 0 && (size_t)length < size) {
@@ -44,20 +58,52 @@ static int watch_path(struct tn__registry *registry, tn_wd wd, char **ret_path)
     }
 }
 
-static void consider(struct tn__registry *registry, uint32_t node, tn_wd *oldest)
-{
-    uint32_t id = tn__node_watch(&registry->tree, node);
+/* What a path leads to. */
+struct search {
+    struct tn__registry *registry;
+    tn_wd oldest; /* 0: none yet */
+    bool names;   /* a name may be meant: look again under the lock */
+    bool locked;
+};
 
-    if (!id || !tn__watch_is_live(tn__registry_watch(registry, id)))
+static void take(struct search *search, uint32_t id)
+{
+    tn_wd wd = tn__load(&tn__registry_watch(search->registry, id)->wd, acquire);
+
+    if (wd > 0 && (!search->oldest || wd < search->oldest))
+        search->oldest = wd;
+}
+
+static void consider(struct search *search, uint32_t node)
+{
+    const uint64_t hidden = TN__WATCH_NAME | TN__WATCH_ITEM;
+    uint32_t id = tn__node_watch(&search->registry->tree, node);
+
+    if (id && tn__watch_is_live(tn__registry_watch(search->registry, id)) &&
+        !(tn__load(&tn__registry_watch(search->registry, id)->state, relaxed) & hidden))
+        take(search, id);
+}
+
+/* The add of a watch that has a node stays as long as the lock is held. */
+static void consider_name(struct search *search, uint32_t root, const char *rest)
+{
+    uint32_t id = tn__node_watch(&search->registry->tree, root);
+    struct tn__watch *watch = id ? tn__registry_watch(search->registry, id) : NULL;
+
+    if (!watch || !tn__watch_is_name(watch) || !tn__watch_is_live(watch))
         return;
-    tn_wd wd = tn__load(&tn__registry_watch(registry, id)->wd, acquire);
-    if (wd > 0 && (!*oldest || wd < *oldest))
-        *oldest = wd;
+    if (!search->locked)
+        search->names = true;
+    else if (strcmp(tn__load(&watch->policy, acquire)->add->name, rest) == 0)
+        take(search, id);
 }
 
 /* From a root's node down the rest of the path, which has no "/" at its start. */
-static void descend(struct tn__registry *registry, uint32_t node, const char *rest, tn_wd *oldest)
+static void descend(struct search *search, uint32_t node, const char *rest)
 {
+    const struct tn__registry *registry = search->registry;
+
+    consider_name(search, node, rest);
     while (node && *rest) {
         size_t length = strcspn(rest, "/");
         node = tn__node_child_rcu(&registry->tree, node, rest, length);
@@ -65,24 +111,49 @@ static void descend(struct tn__registry *registry, uint32_t node, const char *re
         rest += *rest == '/';
     }
     if (node)
-        consider(registry, node, oldest);
+        consider(search, node);
+}
+
+/* All roots of a name. */
+static void descend_from(struct search *search, const char *path, size_t length, const char *rest)
+{
+    const struct tn__tree *tree = &search->registry->tree;
+    uint32_t root = tn__node_child_rcu(tree, 0, path, length);
+
+    for (; root; root = tn__node_child_next_rcu(tree, root, 0, path, length))
+        descend(search, root, rest);
 }
 
 /* Each prefix of the path may be the path of one root or several. */
-static tn_wd find_rcu(struct tn__registry *registry, const char *path)
+static tn_wd find_rcu(struct search *search, const char *path)
 {
-    tn_wd oldest = 0;
     size_t length = 0;
 
+    if (*path != '/')
+        descend_from(search, TN__PATH_HERE, strlen(TN__PATH_HERE), path);
     while (path[length]) {
         length += path[length] == '/' ? 1 : strcspn(path + length, "/");
         const char *rest = path + length + (path[length] == '/');
-        uint32_t root = tn__node_child_rcu(&registry->tree, 0, path, length);
-        for (; root; root = tn__node_child_next_rcu(&registry->tree, root, 0, path, length))
-            descend(registry, root, rest, &oldest);
+        descend_from(search, path, length, rest);
         length += path[length] == '/';
     }
-    return oldest;
+    return search->oldest;
+}
+
+static tn_wd find(struct tn__registry *registry, const char *path)
+{
+    struct search search = {.registry = registry};
+
+    tn__rcu_read_lock();
+    tn_wd wd = find_rcu(&search, path);
+    tn__rcu_read_unlock();
+    if (!search.names)
+        return wd;
+    search.locked = true;
+    tn__registry_lock(registry);
+    wd = find_rcu(&search, path);
+    tn__registry_unlock(registry);
+    return wd;
 }
 
 int tn_watch_find(struct tn_notifier *notifier, const char *path, tn_wd *ret_wd)
@@ -97,9 +168,7 @@ int tn_watch_find(struct tn_notifier *notifier, const char *path, tn_wd *ret_wd)
     if (!normal)
         return -ENOMEM;
     tn__path_normalise(path, normal);
-    tn__rcu_read_lock();
-    tn_wd wd = find_rcu(tn__notifier_registry(notifier), normal);
-    tn__rcu_read_unlock();
+    tn_wd wd = find(tn__notifier_registry(notifier), normal);
     free(normal);
     if (!wd)
         return -ENOENT;
@@ -139,12 +208,14 @@ int tn_watch_path_dup(struct tn_notifier *notifier, tn_wd wd, char **ret_path)
 }
 
 /* The watch on the directory above, of the same add; -1: there is none. */
-static tn_wd parent_rcu(struct tn__registry *registry, struct tn__watch *watch)
+static tn_wd parent_rcu(struct tn__registry *registry, struct tn__watch *watch, tn_wd root)
 {
     uint32_t node = tn__load(&watch->node, acquire);
     uint32_t above = node ? tn__node_parent(&registry->tree, node) : 0;
     uint32_t id = above && above != TN__NODE_DEAD ? tn__node_watch(&registry->tree, above) : 0;
 
+    if (id && tn__watch_is_item(tn__registry_watch(registry, id)))
+        return root;
     return id ? tn__load(&tn__registry_watch(registry, id)->wd, acquire) : -1;
 }
 
@@ -159,12 +230,12 @@ int tn_watch_get_info(struct tn_notifier *notifier, tn_wd wd, struct tn_watch_in
         return result;
     struct tn__registry *registry = tn__notifier_registry(notifier);
     tn__rcu_read_lock();
-    uint32_t id = tn__registry_find_rcu(registry, wd);
+    uint32_t id = tn__registry_find_user_rcu(registry, wd);
     struct tn__watch *watch = id ? tn__registry_watch(registry, id) : NULL;
     struct tn__policy *policy = watch ? tn__watch_policy_rcu(watch) : NULL;
     if (policy) {
         info.root = policy->add->root;
-        info.parent = parent_rcu(registry, watch);
+        info.parent = parent_rcu(registry, watch, policy->add->root);
         info.mask = policy->mask;
         info.flags = policy->flags;
         info.order = policy->add->order;

@@ -64,6 +64,7 @@ void tn__registry_free_memory(struct tn__registry *registry)
     tn__index_done(&registry->by_wd);
     tn__index_done(&registry->by_key);
     tn__index_done(&registry->markers);
+    tn__trace_done(&registry->traces);
     tn__store_done(&registry->watches);
     tn__store_done(&registry->objects);
     tn__tree_done(&registry->tree);
@@ -103,6 +104,27 @@ uint32_t tn__registry_find_rcu(const struct tn__registry *registry, tn_wd wd)
     uint32_t id = wd > 0 ? tn__index_get_rcu(&registry->by_wd, (uint64_t)wd) : 0;
 
     return id && tn__watch_is_live(tn__registry_watch(registry, id)) ? id : 0;
+}
+
+uint32_t tn__registry_find_user_rcu(const struct tn__registry *registry, tn_wd wd)
+{
+    uint32_t id = tn__registry_find_rcu(registry, wd);
+
+    return id && !tn__watch_is_item(tn__registry_watch(registry, id)) ? id : 0;
+}
+
+uint32_t tn__registry_next_item_locked(const struct tn__registry *registry, uint32_t node,
+                                       uint32_t *child)
+{
+    const struct tn__tree *tree = &registry->tree;
+
+    *child = *child ? tn__node_next_sibling(tree, *child) : tn__node_first_child(tree, node);
+    for (; *child; *child = tn__node_next_sibling(tree, *child)) {
+        uint32_t watch = tn__node_watch(tree, *child);
+        if (watch && tn__watch_is_item(tn__registry_watch(registry, watch)))
+            return watch;
+    }
+    return 0;
 }
 
 bool tn__ids_append(struct tn__ids *ids, uint32_t id)

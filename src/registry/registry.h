@@ -16,6 +16,7 @@
 #include "log.h"
 #include "registry/index.h"
 #include "registry/store.h"
+#include "registry/trace.h"
 #include "registry/watch.h"
 #include "source/source.h"
 #include "tree/node.h"
@@ -29,6 +30,7 @@ enum tn__mark_purpose {
     TN__MARK_IGNORE,    /* from here on events are dropped (id 1) or not (0) */
     TN__MARK_DRAIN,     /* a stop with drain: the stream ends here */
     TN__MARK_PLACED,    /* an add had placed all that it found */
+    TN__MARK_HEAL,      /* an overflow was read: from here on nothing is missing */
 };
 #define TN__MARK_ID_BITS 28
 
@@ -55,6 +57,7 @@ struct tn__registry {
     struct tn__tree tree;
     struct tn__store watches, objects;
     struct tn__index by_wd, by_key, markers;
+    struct tn__traces traces;
     tn_wd last_wd;
     struct tn__ids unresolved; /* nodes that the reader must take in; the last first */
     struct tn__ids finals;     /* watches whose end the reader must queue */
@@ -65,7 +68,8 @@ struct tn__registry {
     struct tn__ids guards; /* nodes that someone holds on to while the lock is given back */
     size_t guards_reserved;
     _Atomic uint32_t work;      /* changes with every entry in unresolved and finals, and sweep */
-    _Atomic uint32_t live;      /* watches that stand */
+    _Atomic uint32_t live;      /* watches that stand, but for items of names */
+    _Atomic uint32_t names;     /* watches of names that stand */
     atomic_bool flushers;       /* a processor with a flush was given: settle must look for it */
     _Atomic uint32_t shuffles;  /* directories that went or moved, as the reader committed it */
     _Atomic uint64_t unwatched; /* directories that adds could not watch */
@@ -102,8 +106,26 @@ static inline struct tn__object *tn__registry_object(const struct tn__registry *
     return tn__store_get(&registry->objects, id);
 }
 
-/* The live watch of a descriptor and its id; 0: none. */
+/* Of objects that had one key after the other, the one that the next record with it is about. For
+ * the reader, who ends them; the id is the newest's, or 0. */
+static inline uint32_t tn__registry_oldest(const struct tn__registry *registry, uint32_t id)
+{
+    uint32_t older;
+
+    while (id && (older = tn__load(&tn__registry_object(registry, id)->older, acquire)) != 0)
+        id = older;
+    return id;
+}
+
+/* The live watch of a descriptor; 0: none. */
 uint32_t tn__registry_find_rcu(const struct tn__registry *registry, tn_wd wd);
+/* The same, for a user, from whom items of names are hidden. */
+uint32_t tn__registry_find_user_rcu(const struct tn__registry *registry, tn_wd wd);
+
+/* The next item below the node of a name, after that child of it (0: from the first on): its watch;
+ * 0: none. */
+uint32_t tn__registry_next_item_locked(const struct tn__registry *registry, uint32_t node,
+                                       uint32_t *child);
 
 /* What the source said. */
 struct tn__placed {
@@ -112,9 +134,17 @@ struct tn__placed {
     uint32_t widened; /* it did, and was asked to tell more, now or before: tn__object.widened */
 };
 
-/* Asks the source to watch what fd (or, AT_FDCWD, path) is, adding to what it watches already. */
+/* The source is asked for more of an object: these bits. */
+void tn__registry_widened_locked(struct tn__registry *registry, struct tn__object *object,
+                                 uint32_t more);
+
+/* Asks the source to watch what fd (or, AT_FDCWD, path) is, adding to what it watches already. A
+ * mask that leaves out what tells of the library's own listing is widened afterwards. */
 int tn__registry_place_locked(struct tn__registry *registry, int fd, const char *path,
                               uint32_t mask, struct tn__placed *ret_placed);
+
+/* Adds what was left out when a watch was placed; fd is its directory. 0 or -errno. */
+int tn__registry_widen_locked(struct tn__registry *registry, uint32_t id, int fd);
 
 /*
  * Makes a watch of the policy on the object of a placed key, at a node. Not
@@ -125,16 +155,18 @@ struct tn__attach {
     struct tn__policy *policy;
     uint32_t node;
     struct tn__placed placed;
+    uint32_t left_out; /* of the mask, when it was placed */
     bool marked;
     bool young;
     bool untold; /* the reader announces its contents before anything else of it */
     bool is_dir;
+    uint64_t role; /* TN__WATCH_NAME, TN__WATCH_ITEM or 0 */
     tn_wd *ret_wd; /* written before the watch can be found; may be NULL */
 };
 int tn__registry_attach_locked(struct tn__registry *registry, const struct tn__attach *attach,
                                uint32_t *ret_id);
 
-/* The watch of the add on the object; 0: none. */
+/* The watch of the add on the object; 0: none. That of a name is not meant. */
 uint32_t tn__registry_of_add_locked(const struct tn__registry *registry, uint32_t object,
                                     const struct tn__add *add);
 
@@ -146,6 +178,10 @@ uint32_t tn__registry_of_add_locked(const struct tn__registry *registry, uint32_
 bool tn__registry_mark_removed_locked(struct tn__registry *registry, uint32_t id, uint64_t flags);
 void tn__registry_finish_removed_locked(struct tn__registry *registry, uint32_t id);
 bool tn__registry_has_live_watch_locked(struct tn__registry *registry, uint32_t object);
+
+/* The next watch below a node, from *node on, whose state has none of the flags; 0: none. */
+uint32_t tn__registry_next_below_locked(struct tn__registry *registry, uint32_t root,
+                                        uint64_t flags, uint32_t *node);
 
 /* Leaves a node to the reader to take in, or a watch to end; -ENOMEM: the node stays as it is.
  * Another thread then tells the reader of the node. */
@@ -212,6 +248,13 @@ int tn__registry_open_locked(struct tn__registry *registry, uint32_t node,
  * else stands there now.
  */
 int tn__registry_open_verified_locked(struct tn__registry *registry, uint32_t id, uint32_t mask);
+
+/*
+ * The key of the directory that an open one is in, if anything watches that, and the open one's
+ * name in it, of at most size bytes with its NUL.
+ */
+bool tn__registry_find_above_locked(struct tn__registry *registry, int fd, uint64_t *ret_key,
+                                    char *name, size_t size);
 
 /* The directory that an O_PATH descriptor stands for, to be listed. -errno. */
 int tn__registry_open_list(int directory);

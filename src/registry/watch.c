@@ -46,6 +46,7 @@ struct tn__add *tn__add_new(const struct tn_watch_options *options, enum tn_orde
     atomic_init(&add->references, 1);
     add->order = order;
     add->follow_root = !(options->mask & IN_DONT_FOLLOW);
+    add->snapshot = options->flags & TN_WATCH_SNAPSHOT;
     add->data = options->data;
     add->release = options->release;
     return add;
@@ -56,6 +57,7 @@ void tn__add_unref(struct tn__add *add)
     if (tn__fetch_sub(&add->references, 1, acq_rel) != 1)
         return;
     free(add->open_path);
+    free(add->name);
     free(add);
 }
 
@@ -128,15 +130,23 @@ struct tn__policy *tn__watch_policy(struct tn__watch *watch)
 }
 
 /*
- * Names must be told where a subtree is kept true. A root's own move makes the
- * paths below it unknown.
+ * Names must be told where a subtree or a snapshot is kept true, and in a
+ * subtree a directory's own move, which tells that it was not replaced. A root's
+ * makes the paths below it unknown. The root of a name is the name's directory,
+ * which need only tell what becomes of its entries.
  */
 uint32_t tn__policy_kernel_mask(const struct tn__policy *policy, bool is_root)
 {
+    const uint32_t entries = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO;
+
+    if (is_root && policy->flags & TN_WATCH_FOLLOW_NAME)
+        return entries | IN_MOVE_SELF | IN_EXCL_UNLINK | (policy->mask & IN_CLOSE_WRITE);
     uint32_t mask = policy->mask & (IN_ALL_EVENTS | IN_EXCL_UNLINK);
 
-    if (policy->flags & (TN_WATCH_RECURSIVE | TN_WATCH_AUTO_ADD))
-        mask |= IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO;
+    if (policy->flags & (TN_WATCH_TREE | TN_WATCH_SNAPSHOT))
+        mask |= entries;
+    if (policy->flags & TN_WATCH_TREE)
+        mask |= IN_MOVE_SELF;
     if (is_root)
         mask |= IN_MOVE_SELF;
     return mask ? mask : IN_DELETE_SELF;

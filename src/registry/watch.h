@@ -43,6 +43,9 @@
 #define TN__WATCH_DIR     (UINT64_C(1) << 54) /* of a directory */
 #define TN__WATCH_YOUNG   (UINT64_C(1) << 56) /* a crawl attached it; see reader/young.c */
 #define TN__WATCH_UNTOLD  (UINT64_C(1) << 55) /* what existed at first is still to be announced */
+#define TN__WATCH_DEAD    (TN__WATCH_REMOVED | TN__WATCH_ENDED)
+#define TN__WATCH_NAME    (UINT64_C(1) << 57) /* of a name: on its directory; see reader/follow.c */
+#define TN__WATCH_ITEM    (UINT64_C(1) << 58) /* what has that name: hidden, told as the name's */
 
 struct tn__add {
     _Atomic uint32_t watches;    /* alive ones, and one while the add runs; at 0: release */
@@ -56,10 +59,18 @@ struct tn__add {
     atomic_bool young; /* its marker has not been committed: see reader/young.c */
     uint32_t young_id;
     struct tn__add *next_young;
+    bool gap;      /* the reader's: records were lost, and its tree is not healed */
+    bool gap_told; /* and it was told the beginning */
+    bool healed, heal_failed;
     atomic_bool spent; /* one-shot: told */
     bool guarded;      /* write_lock: a guard is reserved for its root node */
     bool follow_root;  /* the root may be a symlink */
-    char *open_path;   /* absolute, for later opens */
+    bool snapshot;     /* what its directories hold is kept: see reader/snapshots.c */
+    char *open_path;   /* absolute, for later opens; of the root node */
+    char *name;        /* TN_WATCH_FOLLOW_NAME: in the root node's directory; else NULL */
+    uint32_t arrival;  /* the reader's: what is found under the name is told as this; 0: it was */
+    bool whole;        /* and is no file that is being made */
+    bool is_link;      /* the name is a link's, and its item elsewhere */
     void *data;
     void (*release)(void *data);
     struct tn__add *next; /* while it waits for tn__registry_reap_locked */
@@ -91,6 +102,7 @@ struct tn__object {
     _Atomic uint32_t first; /* its watches */
     uint32_t kernel_mask;   /* write_lock: what the source was last asked for */
     uint32_t widened;       /* write_lock: of registry.widenings, its last; 0: none */
+    uint32_t moves_widened; /* write_lock: the one that asked for IN_MOVE_SELF */
     _Atomic uint32_t older; /* the object that had this key before, until its IN_IGNORED */
 };
 
@@ -128,6 +140,16 @@ bool tn__watch_kill(struct tn__watch *watch, uint64_t flags);
 
 /* Waits until no call of it runs. The slot may come to hold another watch: then it returns. */
 void tn__watch_wait_quiet(struct tn__watch *watch, tn_wd wd, struct tn__park *quiet);
+
+static inline bool tn__watch_is_name(struct tn__watch *watch)
+{
+    return tn__load(&watch->state, relaxed) & TN__WATCH_NAME;
+}
+
+static inline bool tn__watch_is_item(struct tn__watch *watch)
+{
+    return tn__load(&watch->state, relaxed) & TN__WATCH_ITEM;
+}
 
 static inline bool tn__watch_is_live(struct tn__watch *watch)
 {

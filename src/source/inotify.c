@@ -20,6 +20,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "array.h"
 #include "compiler.h"
 
 #ifndef MFD_NOEXEC_SEAL
@@ -105,6 +106,55 @@ static int inotify_unwatch(struct tn__source *source, uint64_t key)
     return inotify_rm_watch(inotify_source(source)->fd, (int)key) < 0 ? -errno : 0;
 }
 
+static int compare_keys(const void *a, const void *b)
+{
+    const uint64_t one = *(const uint64_t *)a, other = *(const uint64_t *)b;
+
+    return (one > other) - (one < other);
+}
+
+/* proc_pid_fdinfo(5) has a line for each watch. */
+static int read_keys(FILE *file, uint64_t **keys, size_t *count)
+{
+    size_t capacity = 0;
+    char line[256];
+    unsigned wd;
+
+    while (fgets(line, sizeof(line), file)) {
+        if (sscanf(line, "inotify wd:%x", &wd) != 1)
+            continue;
+        uint64_t *more = tn__array_room(*keys, *count, &capacity, sizeof(**keys));
+        if (!more)
+            return -ENOMEM;
+        *keys = more;
+        more[(*count)++] = wd;
+    }
+    return ferror(file) ? -EIO : 0;
+}
+
+static int inotify_keys(struct tn__source *source, uint64_t **ret_keys, size_t *ret_count)
+{
+    uint64_t *keys = NULL;
+    size_t count = 0;
+    char path[48];
+
+    snprintf(path, sizeof(path), "/proc/thread-self/fdinfo/%d", inotify_source(source)->fd);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return -errno;
+    int result = read_keys(file, &keys, &count);
+    fclose(file);
+    if (result < 0) {
+        free(keys);
+        return result;
+    }
+    if (count)
+        qsort(keys, count, sizeof(*keys), compare_keys);
+    *ret_keys = keys;
+    *ret_count = count;
+    return 0;
+}
+
 static int add_standing(const struct inotify_source *self, unsigned side)
 {
     return add_fd(self->fd, self->memfd[side], TN__MARK_MASK);
@@ -164,6 +214,7 @@ static const struct tn__source_ops inotify_ops = {
     .read = inotify_read,
     .watch = inotify_watch,
     .unwatch = inotify_unwatch,
+    .keys = inotify_keys,
     .mark = inotify_mark,
     .close = inotify_close,
 };

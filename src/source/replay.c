@@ -214,7 +214,8 @@ static int watch_locked(struct replay *self, int own, const struct stat *stat, u
                         uint64_t *ret_key)
 {
     struct watch *watch = *find_inode(self, stat);
-    int result = failure(self, TN__REPLAY_WATCH);
+    const bool is_exempt = watch && self->failures[TN__REPLAY_WATCH].error == ENOSPC;
+    int result = is_exempt ? 0 : failure(self, TN__REPLAY_WATCH);
 
     if (result == 0 && watch)
         result = rewatch(watch, mask, ret_key);
@@ -279,6 +280,34 @@ static int replay_unwatch(struct tn__source *source, uint64_t key)
     return result;
 }
 
+static int compare_keys(const void *a, const void *b)
+{
+    const uint64_t one = *(const uint64_t *)a, other = *(const uint64_t *)b;
+
+    return (one > other) - (one < other);
+}
+
+static int replay_keys(struct tn__source *source, uint64_t **ret_keys, size_t *ret_count)
+{
+    struct replay *self = replay(source);
+    size_t count = 0;
+
+    pthread_mutex_lock(&self->lock);
+    for (const struct watch *watch = self->watches; watch; watch = watch->next)
+        count++;
+    uint64_t *keys = calloc(count + 1, sizeof(*keys));
+    count = 0;
+    for (const struct watch *watch = self->watches; keys && watch; watch = watch->next)
+        keys[count++] = watch->key;
+    pthread_mutex_unlock(&self->lock);
+    if (!keys)
+        return -ENOMEM;
+    qsort(keys, count, sizeof(*keys), compare_keys);
+    *ret_keys = keys;
+    *ret_count = count;
+    return 0;
+}
+
 static int replay_mark(struct tn__source *source, uint64_t *ret_key)
 {
     struct replay *self = replay(source);
@@ -318,6 +347,7 @@ static const struct tn__source_ops replay_ops = {
     .read = replay_read,
     .watch = replay_watch,
     .unwatch = replay_unwatch,
+    .keys = replay_keys,
     .mark = replay_mark,
     .close = replay_close,
 };

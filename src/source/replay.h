@@ -43,7 +43,7 @@ uint32_t tn__replay_mask_of(struct tn__source *source, uint64_t key);
 /* How many objects are watched. */
 size_t tn__replay_watches(struct tn__source *source);
 
-/* The next `count` calls of that kind fail with -error. */
+/* The next `count` calls of that kind fail with -error; ENOSPC only for what is not watched yet. */
 void tn__replay_fail(struct tn__source *source, enum tn__replay_call call, int error,
                      unsigned count);
 

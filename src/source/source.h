@@ -13,6 +13,7 @@
 #ifndef TN_SRC_SOURCE_SOURCE_H
 #define TN_SRC_SOURCE_SOURCE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -38,6 +39,11 @@ struct tn__source_ops {
 
     /* Queues IN_IGNORED of that key. -EINVAL: no such key. */
     int (*unwatch)(struct tn__source *source, uint64_t key);
+
+    /* The keys that are watched now, ascending, and others that stand for nothing else; the
+     * caller frees them. After an overflow ends may have been lost. -ENOMEM, or -errno where it
+     * can't be told. */
+    int (*keys)(struct tn__source *source, uint64_t **ret_keys, size_t *ret_count);
 
     /* Puts IN_IGNORED of a key that stands for nothing else at the tail of the queue: when it is
      * read, all that was queued before has been read. A full queue drops it; its overflow

@@ -37,6 +37,7 @@
 
 struct level {
     int fd; /* -1: closed for now */
+    bool left;
     uint32_t id;
     size_t name;             /* its own name, in names; level 0 has none */
     size_t first, next, end; /* its directories, in names: all; the one to open; the end */
@@ -166,13 +167,20 @@ static int list_entry(void *context, const char *name, size_t length, unsigned c
     return result;
 }
 
+static int open_below(struct walk *walk, int fd, const char *name, int flags);
+
 static int list_level(struct walk *walk, bool rewind)
 {
     struct level *level = &walk->levels[walk->depth - 1];
     uint32_t id = level->id;
-    int result =
-        (rewind ? tn__dir_list : list)(level->fd, walk->buffer, TN__DIR_BUFFER, list_entry, walk);
+    const bool quiet = walk->ops->left;
+    int fd = quiet ? open_below(walk, level->fd, ".", TN__OPEN_DIR) : level->fd;
+    int result = fd;
 
+    if (fd >= 0)
+        result = (rewind ? tn__dir_list : list)(fd, walk->buffer, TN__DIR_BUFFER, list_entry, walk);
+    if (quiet && fd >= 0)
+        close(fd);
     level->end = walk->names_size;
     if (walk->stopped)
         return walk->stopped;
@@ -205,6 +213,14 @@ static bool is_level(int fd, const struct level *level)
     return fstat(fd, &stat) == 0 && stat.st_dev == level->device && stat.st_ino == level->inode;
 }
 
+static void leave(struct walk *walk, const struct level *level)
+{
+    if (!walk->ops->left || walk->stopped)
+        return;
+    int result = walk->ops->left(walk->context, level->id, level->fd);
+    walk->stopped = result < 0 ? result : 0;
+}
+
 /* Closes the topmost open level, but not the lowest. False: there is none. */
 static bool close_top(struct walk *walk)
 {
@@ -217,6 +233,9 @@ static bool close_top(struct walk *walk)
         level->device = stat.st_dev;
         level->inode = stat.st_ino;
     }
+    if (!level->left)
+        leave(walk, level);
+    level->left = true;
     close(level->fd);
     level->fd = -1;
     walk->top++;
@@ -287,6 +306,8 @@ static void pop_level(struct walk *walk)
     walk->names_size = level->first;
     if (walk->depth > 1 && walk->levels[walk->depth - 1].fd < 0 && level->fd >= 0)
         reopen_up(walk, walk->depth - 1, level->fd);
+    if (walk->depth > 0 && !level->left)
+        leave(walk, level);
     if (walk->depth > 0 && level->fd >= 0)
         close(level->fd);
     walk->top = tn__max(tn__min(walk->top, walk->depth), 1);
@@ -331,7 +352,7 @@ static int step(struct walk *walk)
         return walk->ops->failed(walk->context, level->id, name, length, -ESTALE);
     if (walk->depth - walk->top >= TN__OPEN_LEVELS)
         close_top(walk);
-    fd = open_below(walk, level->fd, name, TN__OPEN_DIR);
+    fd = open_below(walk, level->fd, name, walk->ops->left ? TN__OPEN_WAY : TN__OPEN_DIR);
     if (fd < 0)
         return walk->ops->failed(walk->context, level->id, name, length, fd);
     return enter(walk, level->id, offset, fd);
@@ -347,6 +368,7 @@ static int run(struct walk *walk)
             result = step(walk);
         else
             pop_level(walk);
+        result = walk->stopped < 0 ? walk->stopped : result;
     }
     for (size_t i = walk->top; i < walk->depth; i++)
         close(walk->levels[i].fd);

@@ -50,6 +50,14 @@ struct tn__crawl_ops {
      * its end. The error is a negative errno. 0: go on; < 0: end the crawl.
      */
     int (*failed)(void *context, uint32_t parent, const char *name, size_t length, int error);
+
+    /*
+     * May be NULL. Else all descriptors are O_PATH, and a directory is opened to
+     * be listed, and closed, after it was shown; and this is called once for each
+     * that the crawl went down into, but the start, when all below it is done or
+     * its descriptor is closed for now. < 0: end the crawl.
+     */
+    int (*left)(void *context, uint32_t id, int fd);
 };
 
 /*

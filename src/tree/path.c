@@ -107,6 +107,18 @@ static inline size_t append(const struct tn__node *node, char *buffer, size_t si
     return at + 1 + piece.length;
 }
 
+/* Below TN__PATH_HERE; what does not fit is measured a little too long. */
+static ssize_t leave_out_here(char *buffer, size_t size, ssize_t length)
+{
+    const size_t here = sizeof(TN__PATH_HERE) - 1;
+
+    if (TN__LIKELY(length < (ssize_t)here || (size_t)length >= size || buffer[0] != '/' ||
+                   buffer[1] != '/'))
+        return length;
+    memmove(buffer, buffer + here, (size_t)length - here + 1);
+    return length - (ssize_t)here;
+}
+
 /* The length of the path, or -EAGAIN. */
 static ssize_t measure(const struct tn__tree *tree, const struct tn__node *node, uint32_t moves)
 {
@@ -187,7 +199,9 @@ static ssize_t build(const struct tn__tree *tree, uint32_t id, char *buffer, siz
 
 ssize_t tn__path_build(const struct tn__tree *tree, uint32_t id, char *buffer, size_t size)
 {
-    return build(tree, id, buffer, size, tn__load(&tree->moves, relaxed));
+    ssize_t length = build(tree, id, buffer, size, tn__load(&tree->moves, relaxed));
+
+    return leave_out_here(buffer, size, length);
 }
 
 ssize_t tn__path_build_rcu(const struct tn__tree *tree, uint32_t id, char *buffer, size_t size)
@@ -205,7 +219,7 @@ ssize_t tn__path_build_rcu(const struct tn__tree *tree, uint32_t id, char *buffe
         good = tn__load(&tree->moves, relaxed) == moves; /* N3 */
     }
     tn__rcu_read_unlock();
-    return good ? length : -EAGAIN;
+    return good ? leave_out_here(buffer, size, length) : -EAGAIN;
 }
 
 size_t tn__path_join(const char *directory, size_t directory_length, const char *name,
@@ -213,13 +227,13 @@ size_t tn__path_join(const char *directory, size_t directory_length, const char 
 {
     size_t at = directory_length;
 
-    if (at && directory[at - 1] == '/')
-        at--;
-    place(buffer, size, 0, directory, at);
-    place(buffer, size, at, "/", 1);
-    place(buffer, size, at + 1, name, name_length);
-    terminate(buffer, size, at + 1 + name_length);
-    return at + 1 + name_length;
+    if (directory != buffer)
+        place(buffer, size, 0, directory, at);
+    if (at && directory[at - 1] != '/')
+        place(buffer, size, at++, "/", 1);
+    place(buffer, size, at, name, name_length);
+    terminate(buffer, size, at + name_length);
+    return at + name_length;
 }
 
 size_t tn__path_normalise(const char *path, char *buffer)

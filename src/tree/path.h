@@ -8,6 +8,9 @@
 
 #include "tree/node.h"
 
+/* A root of this name is the current directory, and paths do not name it: "x", not "./x". */
+#define TN__PATH_HERE "//"
+
 /*
  * The node's path: names from its root down, joined by "/". As snprintf: the
  * full length; the buffer is filled and terminated as far as it fits, and may
@@ -23,7 +26,8 @@ ssize_t tn__path_build(const struct tn__tree *tree, uint32_t id, char *buffer, s
  */
 ssize_t tn__path_build_rcu(const struct tn__tree *tree, uint32_t id, char *buffer, size_t size);
 
-/* "a" + "x" = "a/x", "/" + "x" = "/x". As snprintf. */
+/* "a" + "x" = "a/x", "/" + "x" = "/x", "" + "x" = "x". As snprintf. The directory may stand in the
+ * buffer. */
 size_t tn__path_join(const char *directory, size_t directory_length, const char *name,
                      size_t name_length, char *buffer, size_t size);
 

@@ -45,7 +45,7 @@ static void refuse_watches(void *context, enum tn__replay_call call)
         tn__replay_fail(source, TN__REPLAY_WATCH, EACCES, 1);
 }
 
-/* An error (a processor fails), and a warning (a new directory is not watched). */
+/* An error (a processor fails), and a warning (a directory is not watched). */
 static struct logged *log_at(int level)
 {
     static struct logged logged;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "replay_stage.h"
+#include "stages.h"
 
 TestSuite(races, .init = open_stage, .fini = close_stage, .timeout = 60);
 
@@ -20,94 +21,6 @@ static void make_known(const char *name)
     push("w", IN_CREATE | IN_ISDIR, name);
     wait_for(&reached);
     settle(notifier);
-}
-
-/*
- * Two adds take a new directory in, one after the other. The first one's watch
- * is removed while the second has asked the kernel and not attached yet, so the
- * object that it found is on its way out.
- */
-static void remove_first(void *context, enum tn__replay_call call)
-{
-    tn_wd wd = -1;
-
-    (void)context;
-    if (mark_number(call) != 2)
-        return;
-    cr_expect_eq(tn_watch_find(notifier, "w/x", &wd), 0);
-    cr_expect_eq(tn_watch_remove(notifier, wd, 0), 0);
-    cr_expect_eq(tn__replay_key_of(source, "w/x"), 0, "the source has ended it");
-    sem_post(&reached);
-}
-
-Test(races, taken_in_while_the_only_other_watch_is_removed)
-{
-    new_with_replay(remove_first);
-    make_dir("w");
-    add("w", ENTRIES, TN_WATCH_TREE);
-    add("w", ENTRIES, TN_WATCH_TREE);
-    start();
-    settle(notifier);
-    make_dir("w/x");
-    make_known("x");
-    EXPECT(&seen, "CREATE|ISDIR w:x", "CREATE|ISDIR w:x", "IGNORED w/x");
-    cr_expect(is_watched("w/x"));
-    push("w/x", IN_CREATE, "f");
-    settle(notifier);
-    EXPECT(&seen, "CREATE w/x:f");
-}
-
-/* Two adds on w: `seen` is told of the one, and `later` of the other. */
-static void watch_twice(void (*hook)(void *context, enum tn__replay_call call))
-{
-    new_with_replay(hook);
-    make_dir("w");
-    add("w", ENTRIES, TN_WATCH_TREE);
-    add_options("w", TN_WATCH_OPTIONS(.mask = ENTRIES, .flags = TN_WATCH_TREE,
-                                      .processor = later.processor));
-    start();
-    settle(notifier);
-}
-
-/* The second add looks after the file has gone, and its deletion lies ahead for both. */
-static void delete_after_first_scan(void *context, enum tn__replay_call call)
-{
-    (void)context;
-    if (mark_number(call) != 1)
-        return;
-    remove_file("w/x/f");
-    push("w/x", IN_DELETE, "f");
-    sem_post(&reached);
-}
-
-Test(races, a_second_add_scans_later_and_tells_the_same)
-{
-    watch_twice(delete_after_first_scan);
-    make_dir("w/x");
-    make_file("w/x/f");
-    make_known("x");
-    EXPECT(&seen, "CREATE|ISDIR w:x", "CREATE w/x:f synthetic", "DELETE w/x:f");
-    EXPECT(&later, "CREATE|ISDIR w:x", "CREATE w/x:f synthetic", "DELETE w/x:f");
-}
-
-/* The first one's scan and marker are over when the entry is made. */
-static void make_after_first_scan(void *context, enum tn__replay_call call)
-{
-    (void)context;
-    if (mark_number(call) != 1)
-        return;
-    make_file("w/x/f");
-    push("w/x", IN_CREATE, "f");
-    sem_post(&reached);
-}
-
-Test(races, a_second_add_scans_what_its_record_will_tell)
-{
-    watch_twice(make_after_first_scan);
-    make_dir("w/x");
-    make_known("x");
-    EXPECT(&seen, "CREATE|ISDIR w:x", "CREATE w/x:f");
-    EXPECT(&later, "CREATE|ISDIR w:x", "CREATE w/x:f");
 }
 
 static int tell_last(const struct tn_event *event, void *userdata)
@@ -294,4 +207,72 @@ Test(races, an_overflow_while_a_directory_is_taken_in)
     cr_expect_eq(recorder_lines(&seen, "CREATE|ISDIR w/x:y synthetic"), 1);
     cr_expect_eq(recorder_lines(&seen, "CREATE w/x/y:f synthetic"), 1);
     cr_expect(is_watched("w/x/y"));
+}
+
+static void tell_settle(void *unused, enum tn__replay_call call)
+{
+    (void)unused;
+    if (mark_number(call))
+        sem_post(&told);
+}
+
+static void *settle_it(void *unused)
+{
+    (void)unused;
+    return (void *)(intptr_t)tn_notifier_settle(notifier, -1);
+}
+
+/* The reader has ended, and what it read before the settle is still being processed. */
+Test(races, a_settle_outlasts_the_reader)
+{
+    struct tn_processor *processor;
+    static struct gate gate;
+    pthread_t thread;
+    void *result;
+
+    gate_init(&gate);
+    new_with_replay(tell_settle);
+    processor = processing(gate_pass_event, &gate);
+    add_options(".", TN_WATCH_OPTIONS(.mask = IN_CREATE, .processor = processor));
+    tn_processor_unref(processor);
+    push(".", IN_CREATE, "f");
+    start();
+    gate_wait_for(&gate, 1);
+    atomic_store(&armed, true);
+    cr_assert_eq(pthread_create(&thread, NULL, settle_it, NULL), 0);
+    wait_for(&told);
+    cr_assert_eq(tn_notifier_stop(notifier, TN_FINISH_DRAIN), 0);
+    while (!tn__load(&notifier->ended, acquire))
+        sched_yield();
+    gate_open(&gate);
+    pthread_join(thread, &result);
+    cr_expect_eq((intptr_t)result, 0);
+}
+
+/* The reader has w/n watched, and not attached it yet. */
+static void add_below_at_first_mark(void *context, enum tn__replay_call call)
+{
+    (void)context;
+    if (mark_number(call) != 1)
+        return;
+    atomic_store(&armed, false);
+    add_options("w/n/in", TN_WATCH_OPTIONS(.mask = IN_ALL_EVENTS, .flags = TN_WATCH_RECURSIVE,
+                                           .processor = later.processor));
+}
+
+/* An add that asks what its root is in leaves that as it is. */
+Test(races, a_directory_that_is_taken_in_stays_watched)
+{
+    new_with_replay(add_below_at_first_mark);
+    make_dir("w");
+    add("w", IN_ALL_EVENTS, TN_WATCH_TREE);
+    settle(notifier);
+    make_dirs("w/n/in");
+    atomic_store(&armed, true);
+    push("w", IN_CREATE | IN_ISDIR, "n");
+    play();
+    recorder_clear(&seen);
+    push("w/n", IN_CREATE, "f");
+    settle(notifier);
+    EXPECT(&seen, "CREATE w/n:f");
 }

@@ -77,10 +77,6 @@ Test(watch_add_errors, bad_options)
     fails(-EINVAL, scratch("d"), TN_WATCH_OPTIONS(.mask = IN_CREATE, .flags = 0x8000));
     fails(-EINVAL, scratch("d"),
           TN_WATCH_OPTIONS(.mask = IN_CREATE, .order = (enum tn_order)(TN_ORDER_NONE + 1)));
-    fails(-EOPNOTSUPP, scratch("d"),
-          TN_WATCH_OPTIONS(.mask = IN_CREATE, .flags = TN_WATCH_SNAPSHOT));
-    fails(-EOPNOTSUPP, scratch("d"),
-          TN_WATCH_OPTIONS(.mask = IN_CREATE, .flags = TN_WATCH_FOLLOW_NAME));
     cr_assert_eq(tn_watch_add(notifier, scratch("d"), &small, NULL), -EINVAL);
     small.size = 0;
     cr_assert_eq(tn_watch_add(notifier, scratch("d"), &small, NULL), -EINVAL);

@@ -146,6 +146,10 @@ FAULT(int, fstatat, (int fd, const char *path, struct stat *status, int flags),
       (fd, path, status, flags), -1)
 FAULT(ssize_t, readlinkat, (int fd, const char *path, char *buffer, size_t size),
       (fd, path, buffer, size), -1)
+FAULT(ssize_t, readlink, (const char *path, char *buffer, size_t size), (path, buffer, size), -1)
+FAULT(int, statx, (int fd, const char *path, int flags, unsigned mask, struct statx *status),
+      (fd, path, flags, mask, status), -1)
+FAULT(int, ferror, (FILE * file), (file), 1)
 FAULT(int, fchdir, (int fd), (fd), -1)
 FAULT(int, chdir, (const char *path), (path), -1)
 FAULT(int, unlink, (const char *path), (path), -1)

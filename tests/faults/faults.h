@@ -49,7 +49,10 @@
     CALL(getdents64, EINTR, ENOENT, EIO, ENOMEM)                                                   \
     CALL(fstat, EIO, ENOMEM)                                                                       \
     CALL(fstatat, LOOK_ERRORS)                                                                     \
+    CALL(readlink, ENOENT, EACCES)                                                                 \
     CALL(readlinkat, ENOENT, EACCES)                                                               \
+    CALL(statx, LOOK_ERRORS)                                                                       \
+    CALL(ferror, EIO)                                                                              \
     CALL(fchdir, EACCES, ENOENT)                                                                   \
     CALL(chdir, EACCES)                                                                            \
     CALL(unlink, EACCES)                                                                           \

@@ -44,12 +44,17 @@ static bool is_below(const char *path, const char *top)
     return strncmp(path, top, length) == 0 && (!path[length] || path[length] == '/');
 }
 
-static bool is_excused(const char *path)
+static bool is_told_unwatched(const char *path)
 {
     for (size_t i = 0; i < excuse_count; i++)
         if (is_below(path, excuses[i]))
             return true;
-    return gap;
+    return false;
+}
+
+static bool is_excused(const char *path)
+{
+    return gap || is_told_unwatched(path);
 }
 
 static struct entry *find(const char *path)
@@ -247,6 +252,27 @@ void mirror_check(const char *path)
     if (unwatched > stats.unwatched)
         fail("unwatched directories are not counted");
     pthread_mutex_unlock(&lock);
+}
+
+static void check_directory(const char *path, bool is_dir)
+{
+    pthread_mutex_lock(&lock);
+    bool excused = is_told_unwatched(path);
+    bool known = find(path) != NULL;
+    pthread_mutex_unlock(&lock);
+    if (!is_dir || excused || fault_lied())
+        return;
+    if (!known && !fault_fired())
+        fail("missed after a gap: %s", path);
+    if (tn_watch_find(notifier, path, NULL) < 0)
+        fail("not watched after a gap: %s", path);
+}
+
+void mirror_check_directories(const char *path)
+{
+    fault_disarm();
+    nudge(path);
+    walk(full(path), check_directory);
 }
 
 bool mirror_gap(void)

@@ -16,6 +16,8 @@ void mirror_take(const char *path);
 void mirror_excuse(const char *path);
 /* After a settle: the model is the tree, and each directory below is watched. */
 void mirror_check(const char *path);
+/* The same of the directories alone, which a gap is no excuse for. */
+void mirror_check_directories(const char *path);
 /* Whether an overflow was told. */
 bool mirror_gap(void);
 void mirror_forget(void);

@@ -179,11 +179,20 @@ static int wait_gate(const struct tn_event *event, void *userdata)
     return mirror_event(event, userdata);
 }
 
-void scenario_full(void)
+static void fill(void)
+{
+    char path[64];
+
+    for (int i = 0; i < 400; i++) {
+        snprintf(path, sizeof(path), "top/sub/a-name-that-takes-some-room-%d", i);
+        make_file(path);
+    }
+}
+
+static struct tn_processor *open_full(void)
 {
     struct tn_notifier_options options = TN_NOTIFIER_OPTIONS_INIT;
     const struct tn_processor_ops ops = {.size = sizeof(ops), .process_default = wait_gate};
-    char path[64];
 
     sem_init(&gate, 0, 0);
     make_dirs("top/sub");
@@ -193,22 +202,53 @@ void scenario_full(void)
     options.queue_bytes = 64 << 10;
     options.when_full = TN_FULL_DROP;
     open_notifier(&options);
-    add("top", NAMES, TN_WATCH_TREE);
+    add("top", NAMES | IN_Q_OVERFLOW, TN_WATCH_TREE);
     start();
-    arm();
-    make_file("top/wait");
-    for (int i = 0; i < 400; i++) {
-        snprintf(path, sizeof(path), "top/sub/a-name-that-takes-some-room-%d", i);
-        make_file(path);
-    }
-    sem_post(&gate);
-    settle();
-    mirror_check("top");
+    return options.processor;
+}
+
+static void close_full(struct tn_processor *processor)
+{
     if (!fault_fired() && !mirror_gap())
         fail("there was room for all");
     close_notifier();
-    tn_processor_unref(options.processor);
+    tn_processor_unref(processor);
     sem_destroy(&gate);
+}
+
+void scenario_full(void)
+{
+    struct tn_processor *processor = open_full();
+
+    arm();
+    make_file("top/wait");
+    fill();
+    sem_post(&gate);
+    settle();
+    mirror_check("top");
+    close_full(processor);
+}
+
+/* Directories come, go and move while nothing gets in. */
+void scenario_gap(void)
+{
+    struct tn_processor *processor;
+
+    make_tree("top");
+    make_tree("out");
+    processor = open_full();
+    make_file("top/wait");
+    fill();
+    arm();
+    change_tree();
+    move("top/a/d/again", "top/sub/again");
+    move("top/sub/again/new/below", "top/a/d/below");
+    sem_post(&gate);
+    settle();
+    if (!fault_lasts())
+        mirror_check_directories("top");
+    mirror_check("top");
+    close_full(processor);
 }
 
 /* Text and numbers. */

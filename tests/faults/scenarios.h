@@ -21,6 +21,7 @@ void scenario_deep(void);
 void scenario_lists(void);
 void scenario_events(void);
 void scenario_twice(void);
+void scenario_names(void);
 void scenario_trickle(void);
 void scenario_orders(void);
 void scenario_changes(void);
@@ -31,6 +32,7 @@ void scenario_executors(void);
 void scenario_ignoring(void);
 void scenario_overflow(void);
 void scenario_full(void);
+void scenario_gap(void);
 void scenario_numbers(void);
 void scenario_inside(void);
 

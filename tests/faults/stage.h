@@ -17,7 +17,7 @@
 
 #include "faults.h"
 
-enum { SETTLE_MS = 8000 };
+enum { SETTLE_MS = 30000 };
 
 #define NAMES ((uint32_t)(IN_CREATE | IN_DELETE | IN_MOVE | IN_CLOSE_WRITE))
 

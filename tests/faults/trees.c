@@ -1,6 +1,7 @@
 /*
  * Adds, trees and their changes.
  */
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -191,6 +192,87 @@ void scenario_twice(void)
     settle();
     mirror_check("top");
     close_notifier();
+}
+
+/* Names that are followed: arrivals and departures alternate, and the last is as it is. */
+static struct {
+    const char *path;
+    atomic_bool heard, present, unwatched, twice;
+} names[2];
+
+static int follow_event(const struct tn_event *event, void *userdata)
+{
+    const uint32_t arrivals = IN_CREATE | IN_MOVED_TO, departures = IN_DELETE_SELF | IN_MOVE_SELF;
+
+    (void)userdata;
+    for (size_t i = 0; i < 2; i++) {
+        if (event->name || strcmp(event->path, names[i].path) != 0)
+            continue;
+        if (event->flags & TN_EVENT_UNWATCHED)
+            atomic_store(&names[i].unwatched, true);
+        if (!(event->mask & (arrivals | departures)))
+            continue;
+        const bool present = event->mask & arrivals;
+        const bool again = atomic_exchange(&names[i].present, present) == present;
+        /* A lookup that failed at the add may have found nothing there. */
+        if (atomic_exchange(&names[i].heard, true) && again)
+            atomic_store(&names[i].twice, true);
+    }
+    return 0;
+}
+
+static void expect_names(bool present)
+{
+    settle();
+    for (size_t i = 0; i < 2; i++)
+        if (atomic_load(&names[i].twice) && !mirror_gap())
+            fail("%s came or left twice", names[i].path);
+        else if (atomic_load(&names[i].present) != present && !mirror_gap() &&
+                 !atomic_load(&names[i].unwatched) && !fault_lasts())
+            fail("%s was %s", names[i].path, present ? "missed" : "not told to have gone");
+}
+
+void scenario_names(void)
+{
+    const struct tn_processor_ops ops = {.size = sizeof(ops), .process_default = follow_event};
+    struct tn_watch_options options = TN_WATCH_OPTIONS_INIT;
+    tn_wd wds[2];
+    int result;
+
+    make_tree("top");
+    open_notifier(NULL);
+    if (tn_processor_new(&ops, NULL, &options.processor) < 0)
+        fail("no processor");
+    options.mask = NAMES | IN_DELETE_SELF | IN_MOVE_SELF;
+    arm();
+    start();
+    for (size_t i = 0; i < 2; i++) {
+        options.flags = TN_WATCH_FOLLOW_NAME | (i ? TN_WATCH_TREE | TN_WATCH_EXISTING : 0);
+        names[i].path = strdup(full(i ? "top/a" : "top/file"));
+        atomic_store(&names[i].present, true);
+        wds[i] = add_options(names[i].path, &options);
+    }
+    settle();
+    make_file("top/new");
+    move("top/new", "top/file");
+    move("top/e", "top/new");
+    move("top/a", "gone");
+    move("top/new", "top/a");
+    expect_names(true);
+    remove_tree("top/file");
+    remove_tree("top/a");
+    expect_names(false);
+    make_dirs("top/a/b");
+    make_file("top/file");
+    make_file("top/a/b/late");
+    expect_names(true);
+    for (size_t i = 0; i < 2; i++)
+        TRY(result, tn_watch_remove(notifier, wds[i], TN_REMOVE_RECURSIVE), ENOENT);
+    settle();
+    tn_processor_unref(options.processor);
+    close_notifier();
+    for (size_t i = 0; i < 2; i++)
+        free((char *)names[i].path);
 }
 
 /* With little done at a time, so that each is taken in while nothing lies ahead. */

@@ -102,7 +102,8 @@ static uint32_t pick_mask(uint64_t *random)
 
 static void do_add(uint64_t *random)
 {
-    static const uint32_t flags[] = {0, TN_WATCH_RECURSIVE, TN_WATCH_TREE, TN_WATCH_TREE};
+    static const uint32_t flags[] = {0, TN_WATCH_RECURSIVE, TN_WATCH_TREE,
+                                     TN_WATCH_TREE | TN_WATCH_FOLLOW_NAME};
     struct tn_watch_options options = TN_WATCH_OPTIONS_INIT;
     struct add *add = calloc(1, sizeof(*add));
     char path[PATH_SIZE];
@@ -113,6 +114,8 @@ static void do_add(uint64_t *random)
     pick_path(random, path);
     options.mask = pick_mask(random) | (below(random, 16) ? 0u : (uint32_t)IN_ONESHOT);
     options.flags = flags[below(random, 4)];
+    if (strcmp(path, base) == 0)
+        options.flags &= ~TN_WATCH_FOLLOW_NAME; /* what is above is not the test's own */
     options.order = (enum tn_order)below(random, TN_ORDER_NONE + 1);
     options.processor = below(random, 3) ? processors[below(random, PROCESSORS)] : NULL;
     options.data = add;

@@ -191,7 +191,7 @@ static int not_failed(void *context, uint32_t parent, const char *name, size_t l
 
 static void *crawl(void *arg)
 {
-    static const struct tn__crawl_ops ops = {show_directory, want, not_failed};
+    static const struct tn__crawl_ops ops = {show_directory, want, not_failed, NULL};
     struct crawler *crawler = arg;
     char path[64];
 

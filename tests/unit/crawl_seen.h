@@ -158,7 +158,7 @@ static int see_failed(void *context, uint32_t parent, const char *name, size_t l
     return 0;
 }
 
-static const struct tn__crawl_ops see = {see_directory, see_entry, see_failed};
+static const struct tn__crawl_ops see = {see_directory, see_entry, see_failed, NULL};
 
 static inline int crawl(const struct tn__crawl_ops *ops, void *context)
 {

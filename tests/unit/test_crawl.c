@@ -210,7 +210,7 @@ static int disturb_directory(void *context, uint32_t parent, const char *name, s
     return see_directory(NULL, parent, name, length, fd, in_cwd, ret_id);
 }
 
-static const struct tn__crawl_ops disturbed = {disturb_directory, see_entry, see_failed};
+static const struct tn__crawl_ops disturbed = {disturb_directory, see_entry, see_failed, NULL};
 
 /* start/d/d/… */
 static char *deep_path(const char *start, int levels, char *path)
@@ -303,7 +303,7 @@ static int disturb_branches(void *context, uint32_t parent, const char *name, si
 
 Test(crawl, what_was_lost_does_not_count_for_the_next_branch)
 {
-    static const struct tn__crawl_ops ops = {disturb_branches, see_entry, see_failed};
+    static const struct tn__crawl_ops ops = {disturb_branches, see_entry, see_failed, NULL};
     struct disturb branch = {0};
     int fd = open_dir(".");
 
@@ -339,7 +339,7 @@ static int remove_it(void *context, uint32_t parent, const char *name, size_t le
 
 Test(crawl, removed_before_it_is_listed)
 {
-    static const struct tn__crawl_ops ops = {remove_it, see_entry, see_failed};
+    static const struct tn__crawl_ops ops = {remove_it, see_entry, see_failed, NULL};
 
     make("a");
     cr_assert_eq(crawl(&ops, NULL), 0);
@@ -363,7 +363,7 @@ static int replace_entry(void *context, uint32_t parent, const char *name, size_
     return result;
 }
 
-static const struct tn__crawl_ops replacing = {see_directory, replace_entry, see_failed};
+static const struct tn__crawl_ops replacing = {see_directory, replace_entry, see_failed, NULL};
 
 Test(crawl, removed_before_it_is_opened)
 {
@@ -443,7 +443,7 @@ static int answer_failed(void *context, uint32_t parent, const char *name, size_
     return answer->failed;
 }
 
-static const struct tn__crawl_ops answering = {answer_directory, answer_entry, answer_failed};
+static const struct tn__crawl_ops answering = {answer_directory, answer_entry, answer_failed, NULL};
 
 Test(crawl, what_is_not_wanted_is_left_out)
 {
@@ -469,7 +469,7 @@ Test(crawl, each_op_can_end_it)
 
 Test(crawl, a_failure_can_end_it)
 {
-    static const struct tn__crawl_ops ops = {see_directory, replace_entry, answer_failed};
+    static const struct tn__crawl_ops ops = {see_directory, replace_entry, answer_failed, NULL};
     struct answer answer = {.failed = -EXDEV};
 
     make("a");
@@ -489,7 +489,7 @@ static int stop_deep(void *context, uint32_t parent, const char *name, size_t le
 
 Test(crawl, ending_deep_closes_everything)
 {
-    static const struct tn__crawl_ops ops = {stop_deep, see_entry, see_failed};
+    static const struct tn__crawl_ops ops = {stop_deep, see_entry, see_failed, NULL};
     int left = 190;
 
     make_deep(200, 0);

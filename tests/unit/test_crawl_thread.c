@@ -40,7 +40,7 @@ static int check_thread(void *context, uint32_t parent, const char *name, size_t
 
 Test(crawl_thread, the_thread_is_named_and_takes_no_signal)
 {
-    static const struct tn__crawl_ops ops = {check_thread, see_entry, see_failed};
+    static const struct tn__crawl_ops ops = {check_thread, see_entry, see_failed, NULL};
     pthread_t self = pthread_self();
     sigset_t blocked;
 
@@ -77,7 +77,7 @@ static int ask_directory(void *context, uint32_t parent, const char *name, size_
     return answer == calls->count ? 1 : -EINVAL;
 }
 
-static const struct tn__crawl_ops asking = {ask_directory, see_entry, see_failed};
+static const struct tn__crawl_ops asking = {ask_directory, see_entry, see_failed, NULL};
 
 Test(crawl_thread, a_call_in_the_caller)
 {
@@ -114,7 +114,7 @@ static int want(void *context, uint32_t parent, const char *name, size_t length,
 
 Test(crawl_thread, a_crawl_in_a_call_in_the_caller)
 {
-    static const struct tn__crawl_ops ops = {nest_directory, want, see_failed};
+    static const struct tn__crawl_ops ops = {nest_directory, want, see_failed, NULL};
     struct calls calls = {.caller = pthread_self()};
 
     make("a");

@@ -240,12 +240,31 @@ Test(path, normalise)
     }
 }
 
+/* A root that paths do not name. */
+Test(path, below_here)
+{
+    char buffer[64];
+
+    uint32_t here = add(0, TN__PATH_HERE);
+    uint32_t x = add(here, "x");
+    uint32_t y = add(x, "y");
+    cr_assert_eq(tn__path_build(&tree, here, buffer, sizeof(buffer)), 0);
+    cr_assert_str_eq(buffer, "");
+    cr_assert_eq(tn__path_build(&tree, x, buffer, sizeof(buffer)), 1);
+    cr_assert_str_eq(buffer, "x");
+    cr_assert_eq(tn__path_build_rcu(&tree, y, buffer, sizeof(buffer)), 3);
+    cr_assert_str_eq(buffer, "x/y");
+    for (size_t size = 0; size <= 5; size++)
+        cr_assert_geq(tn__path_build(&tree, y, buffer, size), (ssize_t)size);
+    cr_assert_eq(tn__path_build(&tree, y, buffer, 6), 3);
+}
+
 Test(path, joined)
 {
     char buffer[8];
 
-    cr_assert_eq(tn__path_join("", 0, "f", 1, buffer, sizeof(buffer)), 2);
-    cr_assert_str_eq(buffer, "/f");
+    cr_assert_eq(tn__path_join("", 0, "f", 1, buffer, sizeof(buffer)), 1);
+    cr_assert_str_eq(buffer, "f");
     cr_assert_eq(tn__path_join("/", 1, "f", 1, buffer, sizeof(buffer)), 2);
     cr_assert_str_eq(buffer, "/f");
     cr_assert_eq(tn__path_join("a", 1, "f", 1, buffer, sizeof(buffer)), 3);

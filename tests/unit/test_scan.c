@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #include "compiler.h"
+#include "reader/stream.h"
+#include "stream_script.h"
 #include "tree/crawl.h"
 
 /* The calls that fail, counted from 1. */
@@ -34,18 +36,21 @@ int faulty_scan_each(const struct tn__scan *scan,
                      void *context);
 bool faulty_scan_has(struct tn__scan *scan, const char *name);
 void faulty_scan_done(struct tn__scan *scan);
+void faulty_scan_read_stream(const struct tn__scan *scan, size_t done);
 
-#define tn__scan_read faulty_scan_read
-#define tn__scan_each faulty_scan_each
-#define tn__scan_has  faulty_scan_has
-#define tn__scan_done faulty_scan_done
-#define realloc       faulty_realloc
-#define calloc        faulty_calloc
+#define tn__scan_read        faulty_scan_read
+#define tn__scan_each        faulty_scan_each
+#define tn__scan_has         faulty_scan_has
+#define tn__scan_done        faulty_scan_done
+#define tn__scan_read_stream faulty_scan_read_stream
+#define realloc              faulty_realloc
+#define calloc               faulty_calloc
 #include "reader/scan.c"
 #undef tn__scan_read
 #undef tn__scan_each
 #undef tn__scan_has
 #undef tn__scan_done
+#undef tn__scan_read_stream
 #undef realloc
 #undef calloc
 
@@ -272,4 +277,38 @@ Test(scan, without_memory_every_name_is_there)
     cr_expect(faulty_scan_has(&scan, "g"), "so that nothing is announced twice");
     cr_expect_not(faulty_scan_has(&scan, "g"), "there is memory again");
     cr_expect(faulty_scan_has(&scan, "f"));
+}
+
+/* What is read is kept; an error comes again later. */
+Test(scan, a_large_directory_is_listed_while_the_stream_is_read)
+{
+    struct script script;
+    struct tn__stream stream;
+    char name[16];
+
+    script_init(&script);
+    tn__stream_init(&stream, &script.source);
+    script_push(&script, 1, IN_CREATE, 0, "one");
+    script_push(&script, 1, IN_CREATE, 0, "two");
+    script.chunk = 1;
+    for (unsigned i = 0; i < TN__SCAN_READ_EVERY - 1; i++) {
+        snprintf(name, sizeof(name), "%u", i);
+        make_file(name);
+    }
+    scan.stream = &stream;
+    read_top();
+    cr_expect_eq(stream.read, 0);
+    tn__scan_done(&scan);
+    scan = (struct tn__scan){.stream = &stream};
+    make_file("last");
+    read_top();
+    cr_expect_eq(stream.read, 2 * 32);
+    cr_expect_eq(stream.committed, 0);
+    cr_expect_eq(scan.count, TN__SCAN_READ_EVERY);
+    tn__scan_read_stream(&scan, 1);
+    script_push(&script, 1, IN_CREATE, 0, "three");
+    tn__scan_read_stream(&scan, 2 * TN__SCAN_READ_EVERY);
+    cr_expect_eq(stream.read, 3 * 32);
+    tn__stream_done(&stream);
+    script_done(&script);
 }

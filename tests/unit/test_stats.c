@@ -30,9 +30,13 @@ Test(stats, format_has_every_field)
 
     for (size_t i = 0; i < 15; i++)
         numbers[i] = 1000 + i;
+    stats.snapshot_entries = 2000;
+    stats.snapshot_bytes = 2001;
     cr_assert_lt(tn_stats_format(&stats, text, sizeof(text)), sizeof(text));
     for (size_t i = 0; i < 15; i++)
         cr_assert_eq(value_in(text, names[i]), (long long)(1000 + i), "%s in\n%s", names[i], text);
+    cr_assert_eq(value_in(text, "snapshot_entries"), 2000);
+    cr_assert_eq(value_in(text, "snapshot_bytes"), 2001);
     cr_assert_null(strstr(text, "latency"));
 }
 

@@ -410,3 +410,76 @@ Test(stream_ahead, answers_as_a_plain_array_does)
         }
     }
 }
+
+/* The next change of a name in an object, and records that take effect before their turn */
+
+static struct tn__change change_ahead(uint64_t key, uint64_t position, size_t limit)
+{
+    struct tn__change change = {.raw.mask = 0};
+
+    if (!tn__stream_change_ahead(&stream, key, position, limit, &change))
+        change.raw.mask = 0;
+    return change;
+}
+
+Test(stream_ahead, change_ahead)
+{
+    push(1, IN_OPEN, "f");
+    push(2, IN_CREATE, "f");
+    push(1, IN_CREATE, NULL);
+    push(1, IN_DELETE, "g");
+    push(1, IN_CREATE, "h");
+    read_all();
+    struct tn__change change = change_ahead(1, 0, SIZE_MAX);
+    cr_expect_eq(change.raw.mask, IN_DELETE);
+    cr_expect_str_eq(change.raw.name, "g");
+    cr_expect_eq(change_ahead(1, change.position, 1).raw.mask, IN_DELETE);
+    cr_expect_eq(change_ahead(1, change.behind, SIZE_MAX).raw.mask, IN_CREATE);
+    cr_expect_eq(change_ahead(1, 0, 3).raw.mask, 0, "it is the fourth");
+    cr_expect_eq(change_ahead(1, 0, 4).raw.mask, IN_DELETE);
+    cr_expect_eq(change_ahead(3, 0, SIZE_MAX).raw.mask, 0);
+    for (int i = 0; i < 4; i++)
+        next();
+    cr_expect_eq(change_ahead(1, 0, SIZE_MAX).raw.mask, IN_CREATE, "the rest was committed");
+}
+
+Test(stream_ahead, change_ahead_in_another_block)
+{
+    push_numbered(0, 3000);
+    push(9, IN_DELETE, "f");
+    read_all();
+    struct tn__change change = change_ahead(9, 0, SIZE_MAX);
+    cr_expect_eq(change.raw.mask, IN_DELETE);
+    tn__stream_take(&stream, &change.raw);
+    cr_expect_eq(change_ahead(9, 0, SIZE_MAX).raw.mask, 0);
+    expect_numbered(0, 3000);
+    cr_expect_eq(next().mask, 0);
+    expect_end();
+}
+
+Test(stream_ahead, what_was_taken_is_not_ahead)
+{
+    for (int asked_before = 0; asked_before < 2; asked_before++) {
+        script_push(&script, 1, IN_MOVED_TO, 7, "f");
+        push(1, IN_DELETE, "f");
+        read_all();
+        if (asked_before)
+            cr_expect_eq(ahead(1, "f"), IN_MOVED_TO);
+        struct tn__change change = change_ahead(1, 0, SIZE_MAX);
+        tn__stream_take(&stream, &change.raw);
+        cr_expect_eq(ahead(1, "f"), IN_DELETE);
+        cr_expect_eq(to_ahead(7), 0);
+        cr_expect_eq(next().mask, 0);
+        cr_expect_eq(next().mask, IN_DELETE);
+        expect_end();
+    }
+}
+
+Test(stream_ahead, what_was_marked)
+{
+    push(1, IN_MOVED_TO, "f");
+    read_all();
+    struct tn__change change = change_ahead(1, 0, SIZE_MAX);
+    tn__stream_mark(&stream, &change.raw, TN__RAW_UNTOLD);
+    cr_expect_eq(next().mask, IN_MOVED_TO | TN__RAW_UNTOLD);
+}

@@ -33,20 +33,25 @@ static void *faulty_reallocarray(void *pointer, size_t count, size_t size)
     return fails() ? NULL : reallocarray(pointer, count, size);
 }
 
-#define tn__stream_init       faulty_stream_init
-#define tn__stream_done       faulty_stream_done
-#define tn__stream_read       faulty_stream_read
-#define tn__stream_next       faulty_stream_next
-#define tn__stream_next_ns    faulty_stream_next_ns
-#define tn__stream_read_to    faulty_stream_read_to
-#define tn__stream_name_ahead faulty_stream_name_ahead
-#define tn__stream_to_ahead   faulty_stream_to_ahead
-#define tn__stream_each_ahead faulty_stream_each_ahead
-#define tn__stream_each       faulty_stream_each
-#define tn__stream_key_ahead  faulty_stream_key_ahead
-#define malloc                faulty_malloc
-#define calloc                faulty_calloc
-#define reallocarray          faulty_reallocarray
+#define tn__stream_init         faulty_stream_init
+#define tn__stream_done         faulty_stream_done
+#define tn__stream_read         faulty_stream_read
+#define tn__stream_next         faulty_stream_next
+#define tn__stream_next_ns      faulty_stream_next_ns
+#define tn__stream_read_to      faulty_stream_read_to
+#define tn__stream_name_ahead   faulty_stream_name_ahead
+#define tn__stream_to_ahead     faulty_stream_to_ahead
+#define tn__stream_each_ahead   faulty_stream_each_ahead
+#define tn__stream_each         faulty_stream_each
+#define tn__stream_key_ahead    faulty_stream_key_ahead
+#define tn__stream_change_ahead faulty_stream_change_ahead
+#define tn__stream_take         faulty_stream_take
+#define tn__stream_mark         faulty_stream_mark
+#define tn__stream_end_ahead    faulty_stream_end_ahead
+#define tn__stream_has_overflow faulty_stream_has_overflow
+#define malloc                  faulty_malloc
+#define calloc                  faulty_calloc
+#define reallocarray            faulty_reallocarray
 
 void tn__stream_init(struct tn__stream *stream, struct tn__source *source);
 void tn__stream_done(struct tn__stream *stream);

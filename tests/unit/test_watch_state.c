@@ -281,7 +281,7 @@ static uint32_t kernel_mask(uint32_t mask, uint32_t flags, bool is_root)
 
 Test(watch_policy, kernel_mask)
 {
-    const uint32_t names = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO;
+    const uint32_t names = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_MOVE_SELF;
     const uint32_t odd = (uint32_t)(IN_ONESHOT | IN_ONLYDIR | IN_DONT_FOLLOW);
 
     cr_expect_eq(kernel_mask(IN_OPEN, 0, false), IN_OPEN);

@@ -2,12 +2,10 @@
  * Reloads a configuration when its file changes: reload FILE, until ^C. A file with a mistake in it
  * is told, and the old configuration stays.
  *
- * What is watched is the directory: editors write a new file and move it over the old one, and a
- * watch on the old file would go with it.
+ * What is watched is the name: editors write a new file and move it over the old one, and a watch
+ * on the old file would go with it.
  */
 #include <errno.h>
-#include <libgen.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,7 +13,7 @@
 #include <tnotify/tnotify.h>
 
 struct config {
-    const char *file, *name; /* FILE, and what it is called in its directory */
+    const char *file;
     unsigned threads;
     char title[64];
 };
@@ -36,10 +34,7 @@ static int parse_line(const char *line, struct config *config)
 /* Takes the whole file or, if anything is wrong with it, nothing. */
 static int load(struct config *config)
 {
-    struct config new = {.file = config->file,
-                         .name = config->name,
-                         .threads = 1,
-                         .title = "untitled"};
+    struct config new = {.file = config->file, .threads = 1, .title = "untitled"};
     char line[128];
     int r = 0;
 
@@ -64,13 +59,12 @@ static void print(const char *what, const struct config *config)
 }
 
 /* [reload] */
-/* IN_CLOSE_WRITE: written in place. IN_MOVED_TO: replaced. IN_Q_OVERFLOW: perhaps one of them. */
+/* IN_CLOSE_WRITE: written in place, or replaced. IN_Q_OVERFLOW: perhaps one of them. */
 static int reload(const struct tn_event *event, void *userdata)
 {
     struct config *config = userdata;
 
-    if (event->name != NULL && strcmp(event->name, config->name) != 0)
-        return 0; /* another file */
+    (void)event;
     int r = load(config);
     if (r < 0)
         fprintf(stderr, "%s: %s\n", config->file, tn_strerror(r));
@@ -81,7 +75,6 @@ static int reload(const struct tn_event *event, void *userdata)
 static const struct tn_processor_ops ops = {
     .size = sizeof(ops),
     .process_close_write = reload,
-    .process_moved_to = reload,
     .process_q_overflow = reload,
 };
 /* [reload] */
@@ -94,14 +87,15 @@ static void on_interrupt(int number)
     tn_notifier_stop(notifier, TN_FINISH_DRAIN);
 }
 
-static int run(struct config *config, const char *dir)
+static int run(struct config *config)
 {
     const struct sigaction interrupt = {.sa_handler = on_interrupt};
-    const uint32_t mask = IN_CLOSE_WRITE | IN_MOVED_TO | IN_ONLYDIR;
+    const struct tn_watch_options *options =
+        TN_WATCH_OPTIONS(.mask = IN_CLOSE_WRITE, .flags = TN_WATCH_FOLLOW_NAME);
 
     /* [watch] */
     /* First the watch, then the file: what is written in between is loaded again. */
-    int r = tn_watch_add(notifier, dir, TN_WATCH_OPTIONS(.mask = mask), NULL);
+    int r = tn_watch_add(notifier, config->file, options, NULL);
     if (r == 0)
         r = load(config);
     /* [watch] */
@@ -117,21 +111,19 @@ static int run(struct config *config, const char *dir)
 int main(int argc, char **argv)
 {
     struct tn_notifier_options options = TN_NOTIFIER_OPTIONS_INIT;
-    char dir[PATH_MAX];
 
-    if (argc != 2 || strlen(argv[1]) >= sizeof(dir)) {
+    if (argc != 2) {
         fprintf(stderr, "usage: %s FILE\n", argv[0]);
         return 2;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
-    strcpy(dir, argv[1]);
-    struct config config = {.file = argv[1], .name = basename(argv[1])};
+    struct config config = {.file = argv[1]};
 
     int r = tn_processor_new(&ops, &config, &options.processor);
     if (r == 0)
         r = tn_notifier_new(&options, &notifier);
     if (r == 0)
-        r = run(&config, dirname(dir));
+        r = run(&config);
     if (r < 0)
         fprintf(stderr, "%s: %s\n", argv[1], tn_strerror(r));
     tn_notifier_free(notifier);

@@ -10,8 +10,10 @@
 
 #include "walk.h"
 
-/* The paths of all watches, sorted. */
+/* The paths of all watches of the add, sorted. */
 struct watches {
+    struct tn_notifier *notifier;
+    tn_wd root;
     char **paths;
     bool *used;
     size_t count, capacity;
@@ -21,14 +23,27 @@ struct comparison {
     struct model *model;
     struct verdict *verdict;
     struct watches watches;
+    struct pace pace;
     bool check_closed;
+    bool had_gap;  /* what was closed may not have been told */
+    bool is_lossy; /* files are taken as they are */
 };
+
+int pace_step(struct pace *pace)
+{
+    if (--pace->left)
+        return 0;
+    pace->left = pace->batch;
+    return tn_notifier_settle(pace->notifier, -1);
+}
 
 static int keep_watch(tn_wd wd, const char *path, void *context)
 {
     struct watches *watches = context;
+    struct tn_watch_info info = TN_WATCH_INFO_INIT;
 
-    (void)wd;
+    if (tn_watch_get_info(watches->notifier, wd, &info) < 0 || info.root != watches->root)
+        return 0;
     if (watches->count == watches->capacity) {
         size_t capacity = watches->capacity ? watches->capacity * 2 : 256;
         char **paths = reallocarray(watches->paths, capacity, sizeof(*paths));
@@ -62,13 +77,17 @@ static int compare_entry(const char *path, int fd, const char *name, const struc
     struct comparison *comparison = context;
     struct verdict *verdict = comparison->verdict;
     struct model *model = comparison->model;
-    struct entry *entry = model_find(model, path);
     bool is_dir = S_ISDIR(status->st_mode);
 
     (void)fd;
     (void)name;
-    if (entry)
+    if (comparison->is_lossy && !is_dir)
+        model_keep_file(model, path);
+    struct entry *entry = model_find(model, path);
+    if (entry) {
         entry->seen = true;
+        entry->closed = entry->closed || comparison->had_gap;
+    }
     if (!entry)
         model_fault(model, &verdict->missed, "is there, but was not told", path);
     else if (entry->is_dir != is_dir)
@@ -77,7 +96,7 @@ static int compare_entry(const char *path, int fd, const char *name, const struc
         model_fault(model, &verdict->missed, "was not told to be complete", path);
     if (is_dir && !find_watch(&comparison->watches, path))
         model_fault(model, &verdict->unwatched, "is not watched", path);
-    return 0;
+    return is_dir ? pace_step(&comparison->pace) : 0;
 }
 
 static void fault_ghosts(struct model *model, struct entry *directory, char *path, size_t length)
@@ -107,15 +126,21 @@ static void fault_watches(struct comparison *comparison)
                         watches->paths[i]);
 }
 
-int compare_tree(struct model *model, struct tn_notifier *notifier, bool check_closed)
+int compare_tree(struct model *model, struct pace pace, tn_wd root, bool check_closed)
 {
     struct comparison comparison = {.model = model,
                                     .verdict = model_verdict(model),
-                                    .check_closed = check_closed};
+                                    .pace = pace,
+                                    .watches = {.notifier = pace.notifier, .root = root},
+                                    .had_gap = model_had_gap(model),
+                                    .check_closed = check_closed,
+                                    .is_lossy = model_is_lossy(model)};
     struct watches *watches = &comparison.watches;
     static char path[65536];
-    int result = tn_watch_each(notifier, NULL, keep_watch, watches);
+    int result = tn_watch_each(pace.notifier, NULL, keep_watch, watches);
 
+    if (comparison.is_lossy)
+        model_forget_files(model);
     watches->used = calloc(watches->count + 1, sizeof(*watches->used));
     if (!watches->used)
         result = -ENOMEM;

@@ -7,15 +7,24 @@
 
 #include "model.h"
 
+/* Looking at a directory is told, too, to who asks for that: the notifier is settled before the
+ * kernel's queue could be full of it. */
+struct pace {
+    struct tn_notifier *notifier;
+    unsigned batch, left; /* directories, and those before the next settling */
+};
+int pace_step(struct pace *pace);
+
 /*
- * Names, types and watches. check_closed: each regular file must have been told
- * to be complete. 0 or a negative errno, if it could not look.
+ * Names, types, and the watches of the add that root is of. check_closed: each
+ * regular file must have been told to be complete, unless there was a gap. 0 or
+ * a negative errno, if it could not look.
  */
-int compare_tree(struct model *model, struct tn_notifier *notifier, bool check_closed);
+int compare_tree(struct model *model, struct pace pace, tn_wd root, bool check_closed);
 
 /* Makes a file in each directory and removes it again, and sees that both are told, each once
- * and there. Settles the notifier. */
-int compare_probe(struct model *model, struct tn_notifier *notifier);
+ * and there. */
+int compare_probe(struct model *model, struct pace pace);
 
 /* Counts the kernel watches that stand on no directory of the tree. extra: others that do so by
  * right. */

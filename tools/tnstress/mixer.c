@@ -25,16 +25,19 @@ enum operation {
     REMOVE,
     SWAP,
     LINK,
-    TIDY, /* empties what is outside */
+    EXCHANGE,
+    TRADE, /* with what is outside */
+    TIDY,  /* empties what is outside */
     OPERATIONS
 };
 
 static const unsigned char mixed[OPERATIONS] = {
-    [CHAIN] = 14, [MKDIR] = 12,  [CREATE] = 16, [APPEND] = 4, [UNLINK] = 8,
-    [RMDIR] = 6,  [RENAME] = 22, [LEAVE] = 3,   [ENTER] = 4,  [SYMLINK] = 3,
-    [FIFO] = 1,   [REMOVE] = 2,  [SWAP] = 4,    [TIDY] = 1};
+    [CHAIN] = 14,  [MKDIR] = 12,   [CREATE] = 16, [APPEND] = 4,  [UNLINK] = 8, [RMDIR] = 6,
+    [RENAME] = 22, [LEAVE] = 3,    [ENTER] = 4,   [SYMLINK] = 3, [FIFO] = 1,   [REMOVE] = 2,
+    [SWAP] = 4,    [EXCHANGE] = 8, [TRADE] = 2,   [TIDY] = 1};
 static const unsigned char moving[OPERATIONS] = {
-    [CHAIN] = 10, [CREATE] = 8, [RENAME] = 60, [LEAVE] = 6, [ENTER] = 8, [SWAP] = 8};
+    [CHAIN] = 10, [CREATE] = 8, [RENAME] = 60,  [LEAVE] = 6,
+    [ENTER] = 8,  [SWAP] = 8,   [EXCHANGE] = 8, [TRADE] = 2};
 static const unsigned char churning[OPERATIONS] = {
     [CHAIN] = 40, [CREATE] = 10, [RMDIR] = 10, [UNLINK] = 5, [RENAME] = 5, [REMOVE] = 30};
 static const unsigned char linking[OPERATIONS] = {
@@ -63,6 +66,21 @@ static void swap(struct share *share, const char *a, const char *b)
         remove_tree(third);
 }
 
+static void trade(struct share *share, const char *inside, const char *outside)
+{
+    if (random_below(&share->random, 2))
+        exchange(inside, outside);
+    else
+        exchange(outside, inside);
+}
+
+static void make_chain(char *path)
+{
+    make_directories(path);
+    strcat(path, "/f");
+    make_file(path);
+}
+
 static void operate(struct share *share, enum operation operation, unsigned names)
 {
     char a[PATH_SIZE], b[PATH_SIZE], outside[PATH_SIZE];
@@ -72,9 +90,7 @@ static void operate(struct share *share, enum operation operation, unsigned name
     snprintf(outside, sizeof(outside), "outside/o%u", random_below(&share->random, names));
     switch (operation) {
     case CHAIN:
-        make_directories(a);
-        strcat(a, "/f");
-        make_file(a);
+        make_chain(a);
         break;
     case MKDIR:
         make_directory(a);
@@ -114,6 +130,12 @@ static void operate(struct share *share, enum operation operation, unsigned name
         break;
     case LINK:
         make_link(a, b);
+        break;
+    case EXCHANGE:
+        exchange(a, b);
+        break;
+    case TRADE:
+        trade(share, a, outside);
         break;
     default:
         remove_tree(outside);

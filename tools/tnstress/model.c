@@ -24,7 +24,8 @@ struct model {
     struct entry *dead; /* freed at rest, because a half may still refer to it */
     struct leaving *leaving;
     struct verdict verdict;
-    uint64_t faults, events, synthetic, overflows, sequence;
+    uint64_t faults, events, synthetic, gaps, sequence;
+    bool expects_all, had_gap, in_gap;
     size_t root_length;
     char root_path[];
 };
@@ -113,6 +114,10 @@ struct model *model_new(const char *root)
 
 void model_rest(struct model *model)
 {
+    if (model->in_gap)
+        model_fault(model, &model->verdict.missed, "a gap has begun and not ended",
+                    model->root_path);
+    model->had_gap = model->in_gap = false;
     while (model->leaving) {
         struct leaving *leaving = model->leaving;
         model->leaving = leaving->next;
@@ -126,8 +131,47 @@ void model_rest(struct model *model)
     }
 }
 
+void model_expect_all(struct model *model, bool expects_all)
+{
+    model->expects_all = expects_all;
+}
+
+bool model_had_gap(const struct model *model)
+{
+    return model->had_gap;
+}
+
+bool model_is_lossy(const struct model *model)
+{
+    return model->had_gap && !model->expects_all;
+}
+
+static void forget_files(struct model *model, struct entry *directory)
+{
+    for (struct entry *entry = directory->child, *next; entry; entry = next) {
+        next = entry->next;
+        if (entry->is_dir) {
+            forget_files(model, entry);
+        } else {
+            unlink_entry(model, entry);
+            bury(model, entry);
+        }
+    }
+}
+
+void model_forget_files(struct model *model)
+{
+    forget_files(model, model->root);
+}
+
+uint64_t model_gaps(const struct model *model)
+{
+    return model->gaps;
+}
+
 void model_clear(struct model *model)
 {
+    model->in_gap = false;
     while (model->root->child) {
         struct entry *child = model->root->child;
         unlink_entry(model, child);
@@ -163,11 +207,6 @@ uint64_t model_events(const struct model *model)
 uint64_t model_synthetic(const struct model *model)
 {
     return model->synthetic;
-}
-
-uint64_t model_overflows(const struct model *model)
-{
-    return model->overflows;
 }
 
 struct verdict *model_verdict(struct model *model)
@@ -215,8 +254,24 @@ struct entry *model_find(struct model *model, const char *path)
     return *path ? NULL : entry;
 }
 
+void model_keep_file(struct model *model, const char *path)
+{
+    const char *name = strrchr(path, '/') + 1;
+    char *parent = strndup(path, (size_t)(name - 1 - path));
+    struct entry *directory = parent ? model_find(model, parent) : NULL;
+
+    free(parent);
+    if (!directory)
+        return;
+    struct entry *entry = new_entry(name, false);
+    entry->closed = true;
+    link_entry(model, directory, entry);
+}
+
 static void remove_entry(struct model *model, struct entry *entry, const struct tn_event *event)
 {
+    if (model_is_lossy(model))
+        forget_files(model, entry);
     if (entry->child)
         model_fault(model, &model->verdict.missed, "what was below it was not told to go",
                     event->pathname);
@@ -229,7 +284,9 @@ static void created(struct model *model, struct entry *directory, const struct t
     struct entry *entry = model_child(model, directory, event->name);
     bool is_dir = event->mask & IN_ISDIR;
 
-    if (entry) {
+    if (entry && model_is_lossy(model) && !entry->is_dir) {
+        remove_entry(model, entry, event);
+    } else if (entry) {
         model_fault(model, &model->verdict.duplicated, "came twice", event->pathname);
         if (entry->is_dir == is_dir)
             return;
@@ -362,19 +419,35 @@ static void check_stream(struct model *model, const struct tn_event *event)
     model->sequence = event->sequence;
 }
 
-/* A deleted file, or one in a deleted directory, is closed after that. */
+/* A deleted file, or one in a deleted directory, is written and closed after that. */
 static bool is_late(const struct tn_event *event)
 {
-    return event->flags & TN_EVENT_PATH_UNKNOWN && event->mask & IN_CLOSE_WRITE;
+    return event->flags & TN_EVENT_PATH_UNKNOWN &&
+           !(event->mask & (IN_CREATE | IN_DELETE | IN_MOVE));
+}
+
+static void apply_gap(struct model *model, const struct tn_event *event)
+{
+    if (event->flags & TN_EVENT_GAP_BEGIN) {
+        model->had_gap = model->in_gap = true;
+    } else if (event->flags & TN_EVENT_GAP_END) {
+        if (!model->in_gap)
+            model_fault(model, &model->verdict.missed, "a gap has ended and not begun",
+                        model->root_path);
+        model->in_gap = false;
+        model->gaps++;
+    }
 }
 
 void model_apply(struct model *model, const struct tn_event *event)
 {
     if (event->mask & IN_Q_OVERFLOW) {
-        model->overflows++;
+        apply_gap(model, event);
         return;
     }
     check_stream(model, event);
+    if (model_is_lossy(model) && !(event->mask & IN_ISDIR))
+        return;
     if (event->flags & TN_EVENT_UNWATCHED)
         model_fault(model, &model->verdict.unwatched, "not watched", event->pathname);
     if (!event->name || event->flags & TN_EVENT_UNWATCHED)

@@ -35,6 +35,16 @@ void model_free(struct model *model);
 /* An empty tree again; what was wrong with it stays. No event of it may come meanwhile. */
 void model_clear(struct model *model);
 void model_apply(struct model *model, const struct tn_event *event);
+/* After a gap, too, the events tell of files. */
+void model_expect_all(struct model *model, bool expects_all);
+/* Since the last rest events were lost. */
+bool model_had_gap(const struct model *model);
+/* For that, what files there are is not known; directories are. */
+bool model_is_lossy(const struct model *model);
+void model_forget_files(struct model *model);
+/* A file that is there, as if it had been told. */
+void model_keep_file(struct model *model, const char *path);
+uint64_t model_gaps(const struct model *model);
 /* At rest: forgets what left and did not arrive. */
 void model_rest(struct model *model);
 
@@ -44,9 +54,8 @@ struct entry *model_child(struct model *model, struct entry *parent, const char 
 /* The entry of a path at or below the root's; NULL: unknown. */
 struct entry *model_find(struct model *model, const char *path);
 uint64_t model_events(const struct model *model);
-/* The events since the last rest that a scan told. */
+/* Those that a scan told. */
 uint64_t model_synthetic(const struct model *model);
-uint64_t model_overflows(const struct model *model);
 
 struct verdict *model_verdict(struct model *model);
 /* Counts one more, and says so while they are few. */

@@ -1,10 +1,7 @@
-#include <errno.h>
 #include <fcntl.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "trace.h"
@@ -85,6 +82,11 @@ bool move(const char *from, const char *to)
     return done("mv", from, to, rename(from, to));
 }
 
+bool exchange(const char *one, const char *other)
+{
+    return done("exchange", one, other, renameat2(AT_FDCWD, one, AT_FDCWD, other, RENAME_EXCHANGE));
+}
+
 bool make_symlink(const char *target, const char *path)
 {
     return done("symlink", path, NULL, symlink(target, path));
@@ -98,21 +100,4 @@ bool make_fifo(const char *path)
 bool make_link(const char *from, const char *to)
 {
     return done("link", from, to, link(from, to));
-}
-
-void run_command(const char *const *arguments)
-{
-    posix_spawn_file_actions_t actions;
-    pid_t child;
-    int status;
-
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
-    if (posix_spawnp(&child, arguments[0], &actions, NULL, (char *const *)(uintptr_t)arguments,
-                     environ) == 0) {
-        while (waitpid(child, &status, 0) < 0 && errno == EINTR)
-            ;
-        trace_operation(writer, arguments[0], arguments[1], NULL);
-    }
-    posix_spawn_file_actions_destroy(&actions);
 }

@@ -13,6 +13,7 @@ static const char probe_name[] = ".tnstress-probe";
 
 struct probe {
     struct model *model;
+    struct pace pace;
     bool expect;
 };
 
@@ -22,7 +23,6 @@ static int make_probe(const char *path, int fd, const char *name, const struct s
     char file[4096];
 
     (void)path;
-    (void)context;
     if (!S_ISDIR(status->st_mode))
         return 0;
     if (snprintf(file, sizeof(file), "%s/%s", name, probe_name) >= (int)sizeof(file))
@@ -31,48 +31,50 @@ static int make_probe(const char *path, int fd, const char *name, const struct s
     if (probe < 0)
         return -errno;
     close(probe);
-    return 0;
+    return pace_step(&((struct probe *)context)->pace);
 }
 
 static int remove_probe(const char *path, int fd, const char *name, const struct stat *status,
                         void *context)
 {
     (void)path;
-    (void)context;
-    if (S_ISREG(status->st_mode) && strcmp(name, probe_name) == 0 && unlinkat(fd, name, 0) < 0)
+    if (!S_ISREG(status->st_mode) || strcmp(name, probe_name) != 0)
+        return 0;
+    if (unlinkat(fd, name, 0) < 0)
         return -errno;
-    return 0;
+    return pace_step(&((struct probe *)context)->pace);
 }
 
 static int look_for_probe(const char *path, int fd, const char *name, const struct stat *status,
                           void *context)
 {
-    const struct probe *probe = context;
+    struct probe *probe = context;
     struct entry *entry = model_find(probe->model, path);
 
     (void)fd;
     (void)name;
-    if (!entry || !S_ISDIR(status->st_mode))
+    if (!entry || !S_ISDIR(status->st_mode) || model_is_lossy(probe->model))
         return 0;
     if (!model_child(probe->model, entry, probe_name) == probe->expect)
         model_fault(probe->model, &model_verdict(probe->model)->unwatched,
                     probe->expect ? "its watch does not tell" : "its watch does not tell the end",
                     path);
-    return 0;
+    return pace_step(&probe->pace);
 }
 
-int compare_probe(struct model *model, struct tn_notifier *notifier)
+int compare_probe(struct model *model, struct pace pace)
 {
     const char *root = model_root_path(model);
-    struct probe probe = {.model = model, .expect = true};
-    int result = walk_tree(root, make_probe, NULL);
+    struct tn_notifier *notifier = pace.notifier;
+    struct probe probe = {.model = model, .pace = pace, .expect = true};
+    int result = walk_tree(root, make_probe, &probe);
 
     if (result == 0)
         result = tn_notifier_settle(notifier, -1);
     if (result == 0)
         result = walk_tree(root, look_for_probe, &probe);
     if (result == 0)
-        result = walk_tree(root, remove_probe, NULL);
+        result = walk_tree(root, remove_probe, &probe);
     if (result == 0)
         result = tn_notifier_settle(notifier, -1);
     probe.expect = false;

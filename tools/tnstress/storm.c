@@ -1,13 +1,11 @@
-/* One kind of change, many times, and the tools that people unpack, copy and move with. */
+/* One kind of change, many times; and the table of all workloads. */
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "random.h"
 #include "workload.h"
 
-enum { PATH_SIZE = 256, TREE_SIZE = 60 };
+enum { PATH_SIZE = 256 };
 
 /* mkdir -p r/a/b/c && touch r/a/b/c/f */
 void chains_run(struct share *share)
@@ -49,6 +47,40 @@ void swap_run(struct share *share)
     }
 }
 
+/* Two names of one small tree change what they stand for at once, while files are made below. */
+void exchange_run(struct share *share)
+{
+    char one[PATH_SIZE], other[PATH_SIZE];
+
+    for (unsigned i = 0; i < share->operations; i++) {
+        char *paths[] = {one, other};
+        for (unsigned j = 0; j < 2; j++) {
+            unsigned name = random_below(&share->random, 27);
+            snprintf(paths[j], PATH_SIZE, "tree/d%u/e%u/f%u", name % 3, name / 3 % 3, name / 9);
+            for (unsigned depth = random_below(&share->random, 3); depth; depth--)
+                *strrchr(paths[j], '/') = '\0';
+        }
+        switch (random_below(&share->random, 12)) {
+        case 0:
+        case 1:
+        case 2:
+            make_directories(one);
+            break;
+        case 3:
+        case 4:
+        case 5:
+            make_file(one);
+            break;
+        case 6:
+            remove_tree(one);
+            break;
+        default:
+            exchange(one, other);
+            break;
+        }
+    }
+}
+
 /* Trees go out and come in again, and are changed on both sides. */
 void border_run(struct share *share)
 {
@@ -82,88 +114,23 @@ void border_run(struct share *share)
     }
 }
 
-/* A tree to copy and to unpack, beside the watched one. */
-static void make_source(const struct share *share, char *ret_path)
-{
-    char path[2 * PATH_SIZE];
-
-    snprintf(ret_path, PATH_SIZE, "source%u", share->writer);
-    if (access(ret_path, F_OK) == 0)
-        return;
-    for (unsigned i = 0; i < TREE_SIZE; i++) {
-        snprintf(path, sizeof(path), "%s/a%u/b%u/c%u", ret_path, i % 5, i % 11, i % 3);
-        make_directories(path);
-        snprintf(path + strlen(path), sizeof(path) - strlen(path), "/f%u", i);
-        make_file(path);
-    }
-    make_symlink("a0", "source0/link");
-}
-
-void copy_run(struct share *share)
-{
-    char source[PATH_SIZE], target[PATH_SIZE];
-
-    make_source(share, source);
-    for (unsigned i = 0; i < share->operations; i += 3 * TREE_SIZE) {
-        snprintf(target, sizeof(target), "tree/copy%u-%u-%u", share->round, share->writer, i);
-        run_command((const char *const[]){"cp", "-r", source, target, NULL});
-    }
-}
-
-void unpack_run(struct share *share)
-{
-    char source[PATH_SIZE], target[PATH_SIZE], archive[PATH_SIZE];
-
-    make_source(share, source);
-    snprintf(archive, sizeof(archive), "source%u.tar", share->writer);
-    run_command((const char *const[]){"tar", "cf", archive, source, NULL});
-    for (unsigned i = 0; i < share->operations; i += 3 * TREE_SIZE) {
-        snprintf(target, sizeof(target), "tree/unpacked%u", random_below(&share->random, 6));
-        make_directory(target);
-        run_command((const char *const[]){"tar", "xf", archive, "-C", target, NULL});
-    }
-}
-
-void remove_run(struct share *share)
-{
-    char source[PATH_SIZE], target[PATH_SIZE];
-
-    make_source(share, source);
-    for (unsigned i = 0; i < share->operations; i += 6 * TREE_SIZE) {
-        snprintf(target, sizeof(target), "tree/removed%u", random_below(&share->random, 2));
-        run_command((const char *const[]){"cp", "-r", source, target, NULL});
-        run_command((const char *const[]){"rm", "-rf", target, NULL});
-    }
-}
-
-void mv_run(struct share *share)
-{
-    char source[PATH_SIZE], from[PATH_SIZE], to[PATH_SIZE];
-
-    make_source(share, source);
-    snprintf(from, sizeof(from), "tree/m%u", share->writer);
-    run_command((const char *const[]){"cp", "-r", source, from, NULL});
-    for (unsigned i = 0; i < share->operations; i += 10) {
-        snprintf(from, sizeof(from), "tree/m%u", random_below(&share->random, 4));
-        snprintf(to, sizeof(to), "tree/m%u", random_below(&share->random, 4));
-        if (random_below(&share->random, 2))
-            snprintf(from + strlen(from), PATH_SIZE - strlen(from), "/a%u",
-                     random_below(&share->random, 5));
-        run_command((const char *const[]){"mv", from, to, NULL});
-    }
-}
-
 const struct workload workloads[] = {
-    {"mixer", "all tree operations, at random", mixer_run, true},
-    {"moves", "mostly moves of directories and files", moves_run, true},
-    {"churn", "the same few names made and removed", churn_run, true},
-    {"links", "as the mixer, with hard links", links_run, false},
-    {"chains", "mkdir -p r/a/b/c && touch r/a/b/c/f", chains_run, true},
-    {"swap", "directories that change places, with files made below", swap_run, true},
-    {"border", "directories that move out and in", border_run, true},
-    {"copy", "cp -r", copy_run, true},
-    {"unpack", "tar x, also over what is there", unpack_run, true},
-    {"remove", "cp -r, rm -rf", remove_run, true},
-    {"mv", "mv of large directories", mv_run, true},
-    {NULL, NULL, NULL, false},
+    {"mixer", "all tree operations, at random", mixer_run, NULL, true},
+    {"moves", "mostly moves of directories and files", moves_run, NULL, true},
+    {"churn", "the same few names made and removed", churn_run, NULL, true},
+    {"links", "as the mixer, with hard links", links_run, NULL, false},
+    {"chains", "mkdir -p r/a/b/c && touch r/a/b/c/f", chains_run, NULL, true},
+    {"swap", "directories that change places, with files made below", swap_run, NULL, true},
+    {"exchange", "directories and files exchanged in one step", exchange_run, NULL, true},
+    {"border", "directories that move out and in", border_run, NULL, true},
+    {"thousand", "the same as chains, by mkdir and touch", NULL, NULL, true},
+    {"unpack", "tar x of a source tree, also over what is there", NULL, "tar", true},
+    {"copy", "cp -r and cp -a, also of what just changes", NULL, NULL, true},
+    {"remove", "rm -rf of trees that are still being made", NULL, NULL, true},
+    {"mv", "mv of large directories, also out and in", NULL, NULL, true},
+    {"git", "git clone, and git checkout between distant commits", NULL, "git", false},
+    {"rsync", "rsync, with its temporary names", NULL, "rsync", false},
+    {"npm", "deep trees, put together aside and renamed, as npm install does", NULL, NULL, true},
+    {"editors", "how editors save: vim, emacs, sed -i, rename over, in place", NULL, NULL, true},
+    {NULL, NULL, NULL, NULL, false},
 };

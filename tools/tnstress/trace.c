@@ -22,6 +22,11 @@ bool trace_is_on(void)
     return trace_fd >= 0;
 }
 
+int trace_descriptor(void)
+{
+    return trace_fd;
+}
+
 static unsigned long long now_ns(void)
 {
     struct timespec now;
@@ -57,11 +62,13 @@ void trace_event(const struct tn_event *event)
         return;
     tn_mask_format(event->mask, mask, sizeof(mask));
     put(line,
-        snprintf(line, sizeof(line), "%llu event %llu read %llu wd %lld %s%s cookie %u %s%s%s\n",
-                 now_ns(), (unsigned long long)event->sequence, (unsigned long long)event->read_ns,
-                 (long long)event->wd, mask, event->flags & TN_EVENT_SYNTHETIC ? "|SYNTHETIC" : "",
-                 event->cookie, event->pathname ? event->pathname : "-",
-                 event->src_pathname ? " <- " : "",
+        snprintf(line, sizeof(line),
+                 "%llu event %llu read %llu wd %lld of %lld %s%s%s cookie %u %s%s%s\n", now_ns(),
+                 (unsigned long long)event->sequence, (unsigned long long)event->read_ns,
+                 (long long)event->wd, (long long)event->root, mask,
+                 event->flags & TN_EVENT_SYNTHETIC ? "|SYNTHETIC" : "",
+                 event->flags & TN_EVENT_PATH_UNKNOWN ? "|PATH_UNKNOWN" : "", event->cookie,
+                 event->pathname ? event->pathname : "-", event->src_pathname ? " <- " : "",
                  event->src_pathname ? event->src_pathname : ""));
 }
 

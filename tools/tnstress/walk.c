@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,14 +21,15 @@ static int walk_below(struct walk *walk, int fd, size_t length);
 
 static int walk_entry(struct walk *walk, int fd, const char *name, size_t length)
 {
+    bool is_root = fd == AT_FDCWD;
     struct stat status;
 
-    if (fstatat(fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
+    if (fstatat(fd, name, &status, is_root ? 0 : AT_SYMLINK_NOFOLLOW) < 0)
         return errno == ENOENT ? 0 : -errno;
     int result = walk->visit(walk->path, fd, name, &status, walk->context);
     if (result || !S_ISDIR(status.st_mode))
         return result;
-    int below = openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int below = openat(fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | (is_root ? 0 : O_NOFOLLOW));
     if (below < 0)
         return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? 0 : -errno;
     return walk_below(walk, below, length);

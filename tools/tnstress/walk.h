@@ -1,4 +1,4 @@
-/* Walks a real tree; symbolic links are not followed. */
+/* Walks a real tree; symbolic links are not followed, but for the root. */
 #ifndef TN_TOOLS_TNSTRESS_WALK_H
 #define TN_TOOLS_TNSTRESS_WALK_H
 
