@@ -64,31 +64,12 @@
 
 enum { NEAR = 32 }; /* records: where the second departure is looked for, if nothing calls for it */
 
-/* UNSEEN: b's directory can't be opened. The last two: no record tells more, and b was not, or was,
- * arrived at again. */
-enum answer { NO, YES, EITHER, UNSEEN, NONE, LAST };
-
-static bool has_name(const struct tn__raw *raw, const char *name, size_t length)
-{
-    return raw->name_length == length && memcmp(raw->name, name, length) == 0;
-}
-
 struct tn__object *tn__exchange_object(struct tn__reader *reader, uint64_t key)
 {
     tn__rcu_read_lock();
     uint32_t id = tn__index_get_rcu(&reader->registry->by_key, key);
     tn__rcu_read_unlock();
     return id ? tn__registry_object(reader->registry, id) : NULL;
-}
-
-/* All that happened in the directory; where no watch leads to it, all that was queued. */
-static void read_barrier(struct tn__reader *reader, const struct tn__object *object)
-{
-    int fd = tn__reader_open_object(reader, tn__load(&object->first, acquire));
-
-    if (fd < 0 || tn__reader_read_to_now(reader, fd) < 0)
-        tn__reader_read_ahead(reader);
-    tn__reader_forget_parent(reader);
 }
 
 /* The directory of that name in one of the object's trees. */
@@ -118,8 +99,7 @@ static void note_arrival(struct tn__reader *reader, const struct tn__raw *raw)
     reader->arrival_keys[slot] = raw->key;
 }
 
-/* Whether what departs is not seen to arrive. */
-static bool leaves(struct tn__reader *reader, uint32_t cookie)
+bool tn__exchange_leaves(struct tn__reader *reader, uint32_t cookie)
 {
     uint64_t key;
 
@@ -138,14 +118,15 @@ static bool find_left(struct tn__reader *reader, const struct tn__object *object
     bool found = tn__stream_change_ahead(&reader->stream, object->key, now, limit, left);
 
     if (!found && stands) {
-        read_barrier(reader, object);
+        tn__exchange_read_barrier(reader, object);
         found = tn__stream_change_ahead(&reader->stream, object->key, now, SIZE_MAX, left);
     }
     if (!found) {
         note_arrival(reader, first);
         return false;
     }
-    return left->raw.mask & IN_MOVED_FROM && has_name(&left->raw, first->name, first->name_length);
+    return left->raw.mask & IN_MOVED_FROM &&
+           tn__exchange_has_name(&left->raw, first->name, first->name_length);
 }
 
 /* The arrival with the second cookie, wherever it is. */
@@ -183,7 +164,7 @@ static bool find_back(struct tn__reader *reader, const struct tn__object *object
     bool found = find_back_once(reader, x);
 
     if (!found) {
-        read_barrier(reader, object);
+        tn__exchange_read_barrier(reader, object);
         found = find_back_once(reader, x);
     }
     if (!found)
@@ -191,201 +172,9 @@ static bool find_back(struct tn__reader *reader, const struct tn__object *object
     if (!found || !known)
         return !known;
     return back->mask & IN_MOVED_TO && back->cookie == x->left.raw.cookie &&
-           has_name(back, x->told->name, x->told->length) &&
-           !(back->key == object->key && has_name(back, x->first->name, x->first->name_length));
-}
-
-struct search {
-    uint64_t key;
-    const struct tn__raw *end; /* not behind the next about its name; NULL: all */
-    uint32_t found;
-};
-
-static int is_self(void *context, const struct tn__raw *raw)
-{
-    struct search *search = context;
-
-    if (search->end && raw->key == search->end->key && raw->mask & TN__NAME_CHANGES && raw->name &&
-        has_name(raw, search->end->name, search->end->name_length))
-        return -1;
-    if (raw->key == search->key)
-        search->found |= raw->mask & (IN_MOVE_SELF | IN_DELETE_SELF | IN_IGNORED);
-    return search->found ? -1 : 0;
-}
-
-/* What the object tells next of itself. */
-static uint32_t self_ahead(const struct tn__reader *reader, uint64_t key, uint64_t position,
-                           const struct tn__raw *end)
-{
-    struct search search = {.key = key, .end = end};
-
-    tn__stream_each(&reader->stream, position, is_self, &search);
-    return search.found;
-}
-
-/* The object of a node's watch; 0: none. all: it tells of all its moves from here on. */
-static uint32_t teller(struct tn__reader *reader, uint32_t node, bool *ret_all)
-{
-    struct tn__registry *registry = reader->registry;
-    uint32_t watch = node ? tn__node_watch(&registry->tree, node) : 0;
-    uint32_t id = watch ? tn__load(&tn__registry_watch(registry, watch)->object, relaxed) : 0;
-
-    if (!id)
-        return 0;
-    tn__registry_lock(registry);
-    bool asked = tn__registry_object(registry, id)->kernel_mask & IN_MOVE_SELF;
-    uint32_t widened = tn__registry_object(registry, id)->moves_widened;
-    tn__registry_unlock(registry);
-    *ret_all = asked && !tn__reader_is_widening(reader, widened);
-    return id;
-}
-
-/* Of what has that name in the directory of a watch or of one behind it, in any add that has a
- * watch there. */
-static uint32_t teller_at(struct tn__reader *reader, uint32_t watch, const char *name,
-                          size_t length, bool *ret_all)
-{
-    uint32_t found = 0;
-
-    for (; watch && !found; watch = tn__registry_next_watch(reader->registry, watch))
-        found = teller(reader, tn__reader_child(reader, watch, name, length), ret_all);
-    return found;
-}
-
-/* Of what arrives at b, or has arrived. */
-static uint32_t arriving(struct tn__reader *reader, const struct tn__object *object,
-                         const struct tn__exchange *x, bool *ret_all)
-{
-    if (x->is_late)
-        return teller_at(reader, tn__load(&object->first, acquire), x->first->name,
-                         x->first->name_length, ret_all);
-    return x->told ? teller_at(reader, tn__move_watches(reader, x->told->key), x->told->name,
-                               x->told->length, ret_all)
-                   : 0;
-}
-
-/* Rule 3. */
-static enum answer ask_directories(struct tn__reader *reader, const struct tn__object *object,
-                                   uint32_t stands, const struct tn__exchange *x)
-{
-    bool all = false;
-    uint32_t id = stands ? teller_at(reader, tn__load(&object->first, acquire), x->first->name,
-                                     x->first->name_length, &all)
-                         : 0;
-    const bool is_second = id != 0;
-
-    if (!id && x->first->mask & IN_ISDIR)
-        id = arriving(reader, object, x, &all);
-    if (!id)
-        return EITHER;
-    uint64_t key = tn__registry_object(reader->registry, id)->key;
-    uint64_t position = is_second ? reader->stream.committed : x->left.behind;
-    const struct tn__raw *end = is_second ? NULL : &x->left.raw;
-    bool moves = self_ahead(reader, key, position, end) & IN_MOVE_SELF;
-    if (!moves) {
-        read_barrier(reader, object);
-        moves = self_ahead(reader, key, position, end) & IN_MOVE_SELF;
-    }
-    if (!moves && tn__exchange_is_self_lost(reader, object, x))
-        return !is_second ? EITHER : self_ahead(reader, key, position, end) ? NO : YES;
-    if (!moves && !all)
-        return EITHER;
-    return moves == is_second ? YES : NO;
-}
-
-/* Rule 5: whether another arrival may stand between that one, up to there, and the departure. */
-static bool may_hide(struct tn__reader *reader, const struct tn__raw *arrival, uint64_t behind,
-                     const struct tn__change *departure)
-{
-    return departure->position == behind && !((arrival->mask ^ departure->raw.mask) & IN_ISDIR) &&
-           leaves(reader, departure->raw.cookie);
-}
-
-/* Rule 4, the records: NONE, no more of them. */
-static enum answer ask_records(struct tn__reader *reader, const struct tn__exchange *x)
-{
-    const struct tn__raw *left = &x->left.raw;
-    uint64_t at = x->left.behind;
-    struct tn__change next, arrival;
-    enum answer answer = NONE, otherwise = NO;
-
-    while (tn__stream_change_ahead(&reader->stream, left->key, at, SIZE_MAX, &next)) {
-        bool is_other = !has_name(&next.raw, left->name, left->name_length);
-        at = next.behind;
-        if (answer == EITHER && (is_other || !(next.raw.mask & IN_MOVED_FROM) ||
-                                 may_hide(reader, &arrival.raw, arrival.behind, &next)))
-            return EITHER; /* of another arrival: no exchange */
-        if (is_other)
-            continue;
-        if (answer == EITHER)
-            answer = NONE;
-        else if (next.raw.mask & (IN_DELETE | IN_MOVED_FROM))
-            return YES;
-        else if (next.raw.mask & IN_CREATE)
-            return otherwise;
-        else
-            answer = otherwise = EITHER;
-        arrival = next;
-    }
-    return answer == NONE && otherwise == EITHER ? LAST : answer;
-}
-
-/* Rule 4. */
-static enum answer ask_name(struct tn__reader *reader, const struct tn__object *object,
-                            const struct tn__exchange *x)
-{
-    enum answer answer = ask_records(reader, x);
-    uint32_t id = tn__load(&object->first, acquire);
-
-    if (answer < NONE || !id)
-        return answer < NONE ? answer : EITHER;
-    int fd = tn__reader_open_object(reader, id);
-    struct stat status;
-    bool is_there = fd >= 0 && fstatat(fd, x->first->name, &status, AT_SYMLINK_NOFOLLOW) == 0;
-    bool seen = fd >= 0 && tn__reader_read_to_now(reader, fd) == 0;
-    tn__reader_forget_parent(reader);
-    if (fd < 0)
-        read_barrier(reader, object);
-    answer = ask_records(reader, x);
-    if (answer < NONE)
-        return answer;
-    if (is_there && seen)
-        return YES;
-    const uint32_t ends = IN_DELETE_SELF | IN_IGNORED;
-    bool is_gone = seen || self_ahead(reader, object->key, reader->stream.committed, NULL) & ends;
-    if (!is_gone)
-        return UNSEEN;
-    return answer == NONE ? NO : EITHER;
-}
-
-bool tn__exchange_ahead(const struct tn__reader *reader, const struct tn__raw *arrival,
-                        struct tn__raw *ret_left)
-{
-    const struct tn__raw first = *arrival;
-    uint64_t at = reader->stream.committed;
-    struct tn__change next;
-    bool found = false;
-
-    while (!found && tn__stream_change_ahead(&reader->stream, first.key, at, SIZE_MAX, &next)) {
-        found = next.raw.name == first.name;
-        at = next.behind;
-    }
-    if (!found || !tn__stream_change_ahead(&reader->stream, first.key, at, SIZE_MAX, &next) ||
-        !(next.raw.mask & IN_MOVED_FROM) || !has_name(&next.raw, first.name, first.name_length))
-        return false;
-    *ret_left = next.raw;
-    return true;
-}
-
-static enum answer ask(struct tn__reader *reader, const struct tn__object *object, uint32_t stands,
-                       const struct tn__exchange *x)
-{
-    /* A scan has found somewhere else what stood at b; or, if it was told, what arrived there. */
-    bool is_found = !x->is_late && tn__move_is_swallowing(reader, x->left.raw.cookie);
-    if (is_found || (x->first->mask ^ x->left.raw.mask) & IN_ISDIR)
-        return YES;
-    enum answer answer = ask_directories(reader, object, stands, x);
-    return answer == EITHER ? ask_name(reader, object, x) : answer;
+           tn__exchange_has_name(back, x->told->name, x->told->length) &&
+           !(back->key == object->key &&
+             tn__exchange_has_name(back, x->first->name, x->first->name_length));
 }
 
 /* Rule 4: after this nothing is told to be at b, and there may be something. */
@@ -397,7 +186,7 @@ static void mark_doubt(struct tn__reader *reader, const struct tn__exchange *x, 
 
     tn__stream_mark(&reader->stream, left, bits);
     while (tn__stream_change_ahead(&reader->stream, left->key, at, SIZE_MAX, &next)) {
-        if (has_name(&next.raw, left->name, left->name_length)) {
+        if (tn__exchange_has_name(&next.raw, left->name, left->name_length)) {
             if (next.raw.mask & IN_MOVED_TO)
                 tn__stream_mark(&reader->stream, &next.raw, TN__RAW_UNTOLD);
             return;
@@ -414,8 +203,9 @@ static void doubt_back(struct tn__reader *reader, const struct tn__exchange *x)
 
     if (!tn__stream_change_ahead(&reader->stream, back->key, x->back.behind, NEAR, &next))
         note_arrival(reader, back);
-    else if (next.raw.mask & IN_MOVED_FROM && has_name(&next.raw, back->name, back->name_length) &&
-             leaves(reader, next.raw.cookie))
+    else if (next.raw.mask & IN_MOVED_FROM &&
+             tn__exchange_has_name(&next.raw, back->name, back->name_length) &&
+             tn__exchange_leaves(reader, next.raw.cookie))
         tn__stream_mark(&reader->stream, &next.raw, TN__RAW_DOUBT);
 }
 
@@ -424,7 +214,8 @@ void tn__reader_forget_arrival(struct tn__reader *reader, const struct tn__raw *
     for (unsigned i = 0; i < TN__READER_ARRIVALS; i++) {
         const struct tn__half *arrival = &reader->arrivals[i];
         if (TN__UNLIKELY(reader->arrival_keys[i] == raw->key) &&
-            !(raw->mask & IN_MOVED_FROM && has_name(raw, arrival->name, arrival->length)))
+            !(raw->mask & IN_MOVED_FROM &&
+              tn__exchange_has_name(raw, arrival->name, arrival->length)))
             reader->arrival_keys[i] = 0;
     }
 }
@@ -449,12 +240,14 @@ static bool is_late(struct tn__reader *reader, struct tn__object *object, const 
                              .is_late = true,
                              .left = {.raw = *raw, .behind = reader->stream.committed}};
     reader->arrival_keys[i] = 0;
-    enum answer answer = find_back(reader, object, &x) ? ask(reader, object, 0, &x) : NO;
-    if (answer == NO && tn__exchange_is_cut(reader, 0, &x))
-        answer = YES;
-    if (answer == UNSEEN || (answer != YES && leaves(reader, raw->cookie)))
+    enum tn__answer answer =
+        find_back(reader, object, &x) ? tn__exchange_ask(reader, object, 0, &x) : TN__ANSWER_NO;
+    if (answer == TN__ANSWER_NO && tn__exchange_is_cut(reader, 0, &x))
+        answer = TN__ANSWER_YES;
+    if (answer == TN__ANSWER_UNSEEN ||
+        (answer != TN__ANSWER_YES && tn__exchange_leaves(reader, raw->cookie)))
         tn__reader_doubt(reader, raw);
-    return answer == YES;
+    return answer == TN__ANSWER_YES;
 }
 
 /* A half that is taken out of the stream, for names that are followed. */
@@ -485,9 +278,10 @@ bool tn__reader_exchange(struct tn__reader *reader, struct tn__object *object,
     uint32_t stands = standing(reader, object, raw);
     x.is_untold = was_doubtful || raw->mask & TN__RAW_UNTOLD;
     bool left = find_left(reader, object, stands, &x);
-    enum answer answer =
-        left && find_back(reader, object, &x) ? ask(reader, object, stands, &x) : NO;
-    if (answer != YES && left && tn__exchange_is_cut(reader, stands, &x)) {
+    enum tn__answer answer = left && find_back(reader, object, &x)
+                                 ? tn__exchange_ask(reader, object, stands, &x)
+                                 : TN__ANSWER_NO;
+    if (answer != TN__ANSWER_YES && left && tn__exchange_is_cut(reader, stands, &x)) {
         tn__exchange_tell_cut(reader, object, &x);
         return false;
     }
@@ -495,8 +289,8 @@ bool tn__reader_exchange(struct tn__reader *reader, struct tn__object *object,
         tn__exchange_tell_lost(reader, object, raw);
     if (!left)
         return false;
-    if (answer == YES) {
-        x.hides = may_hide(reader, raw, reader->stream.committed, &x.left);
+    if (answer == TN__ANSWER_YES) {
+        x.hides = tn__exchange_may_hide(reader, raw, reader->stream.committed, &x.left);
         tn__exchange_tell(reader, object, &x);
         follow(reader, &x.left.raw);
         follow(reader, &x.back.raw);
@@ -505,10 +299,10 @@ bool tn__reader_exchange(struct tn__reader *reader, struct tn__object *object,
             tn__reader_end_doubt(reader, &x.back.raw);
             doubt_back(reader, &x);
         }
-    } else if (answer != NO) {
-        mark_doubt(reader, &x, TN__RAW_UNTOLD | (answer == UNSEEN ? TN__RAW_DOUBT : 0));
-    } else if (leaves(reader, x.left.raw.cookie)) {
+    } else if (answer != TN__ANSWER_NO) {
+        mark_doubt(reader, &x, TN__RAW_UNTOLD | (answer == TN__ANSWER_UNSEEN ? TN__RAW_DOUBT : 0));
+    } else if (tn__exchange_leaves(reader, x.left.raw.cookie)) {
         mark_doubt(reader, &x, TN__RAW_DOUBT);
     }
-    return answer == YES;
+    return answer == TN__ANSWER_YES;
 }

@@ -5,7 +5,20 @@
 #ifndef TN_SRC_READER_EXCHANGE_H
 #define TN_SRC_READER_EXCHANGE_H
 
+#include <string.h>
+
 #include "reader/moves.h"
+
+/* UNSEEN: b's directory can't be opened. The last two: no record tells more, and b was not, or was,
+ * arrived at again. */
+enum tn__answer {
+    TN__ANSWER_NO,
+    TN__ANSWER_YES,
+    TN__ANSWER_EITHER,
+    TN__ANSWER_UNSEEN,
+    TN__ANSWER_NONE,
+    TN__ANSWER_LAST,
+};
 
 struct tn__exchange {
     const struct tn__raw *first;        /* arrival, at b */
@@ -41,5 +54,21 @@ void tn__exchange_tell_cut(struct tn__reader *reader, const struct tn__object *o
 /* The departure of what stands at b, if its own record may have been lost. */
 void tn__exchange_tell_lost(struct tn__reader *reader, const struct tn__object *object,
                             const struct tn__raw *raw);
+
+/* exchange_ask.c: whether it is one. */
+enum tn__answer tn__exchange_ask(struct tn__reader *reader, const struct tn__object *object,
+                                 uint32_t stands, const struct tn__exchange *x);
+/* Rule 5: whether another arrival may stand between that one, up to there, and the departure. */
+bool tn__exchange_may_hide(struct tn__reader *reader, const struct tn__raw *arrival,
+                           uint64_t behind, const struct tn__change *departure);
+/* Reads all that happened in the directory; where no watch leads to it, all that was queued. */
+void tn__exchange_read_barrier(struct tn__reader *reader, const struct tn__object *object);
+/* Whether what departs is not seen to arrive. */
+bool tn__exchange_leaves(struct tn__reader *reader, uint32_t cookie);
+
+static inline bool tn__exchange_has_name(const struct tn__raw *raw, const char *name, size_t length)
+{
+    return raw->name_length == length && memcmp(raw->name, name, length) == 0;
+}
 
 #endif

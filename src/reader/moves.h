@@ -1,5 +1,5 @@
 /*
- * What moves.c and exchange.c share.
+ * What moves.c, halves.c and exchange.c share.
  */
 #ifndef TN_SRC_READER_MOVES_H
 #define TN_SRC_READER_MOVES_H
@@ -13,6 +13,8 @@ void tn__move_fill_half(struct tn__half *half, const struct tn__raw *raw);
 uint32_t tn__move_watches(struct tn__reader *reader, uint64_t key);
 uint32_t tn__move_watch_of(struct tn__reader *reader, uint32_t first, const struct tn__add *add);
 
+/* Keeps a departure for its arrival. */
+void tn__move_remember(struct tn__reader *reader, const struct tn__raw *raw);
 /* The departure with that cookie, which was committed; NULL: it is not known. */
 const struct tn__half *tn__move_departure(const struct tn__reader *reader, uint32_t cookie);
 /* The same of a directory's that waits for the arrival, and no longer waits. */

@@ -30,7 +30,7 @@
 
 struct tn__stream_block;
 
-/* Records ahead, by what they tell; filled when it is first asked, see stream.c. */
+/* Records ahead, by what they tell; filled when it is first asked, see ahead.c. */
 struct tn__ahead {
     struct tn__ahead_entry *entries;
     size_t count, capacity;

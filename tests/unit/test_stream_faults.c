@@ -67,6 +67,8 @@ int tn__stream_each_ahead(struct tn__stream *stream, uint64_t position, uint64_t
 
 #include "reader/stream.c"
 
+#include "reader/ahead.c"
+
 #undef malloc
 #undef calloc
 #undef reallocarray
