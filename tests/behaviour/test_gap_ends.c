@@ -65,12 +65,19 @@ static void start_gated(enum tn_order order, unsigned threads)
     settle(notifier);
 }
 
+/* The first rebuilt event is at the gate, and the begin, of another lane, was told. */
+static void wait_behind_begin(void)
+{
+    gate_wait_for(&gate, 1);
+    recorder_wait(&later, 1);
+}
+
 static void end_after_all(enum tn_order order)
 {
     start_gated(order, 4);
     make_dir("w/a/new");
     lose();
-    gate_wait_for(&gate, 1);
+    wait_behind_begin();
     cr_expect_eq(recorder_lines(&later, "Q_OVERFLOW w gap-begin"), 1);
     cr_expect_eq(recorder_lines(&later, "Q_OVERFLOW w gap-end"), 0);
     gate_open(&gate);
@@ -100,7 +107,7 @@ Test(gap_ends, goes_on_when_the_end_still_waits)
     start_gated(TN_ORDER_DIRECTORY, 4);
     make_dir("w/a/new");
     lose();
-    gate_wait_for(&gate, 1);
+    wait_behind_begin();
     make_dir("w/b/newer");
     lose();
     gate_wait_for(&gate, 2);
@@ -143,7 +150,7 @@ Test(gap_ends, stop_with_drain_tells_the_end_in_other_orders)
     start_gated(TN_ORDER_DIRECTORY, 2);
     make_dirs("w/a/new");
     lose();
-    gate_wait_for(&gate, 1);
+    wait_behind_begin();
     cr_assert_eq(tn_notifier_stop(notifier, TN_FINISH_DRAIN), 0);
     gate_open(&gate);
     cr_assert_eq(tn_notifier_join(notifier), 0);
@@ -168,7 +175,7 @@ Test(gap_ends, settle_waits_for_the_end)
     start_gated(TN_ORDER_DIRECTORY, 2);
     make_dir("w/a/new");
     lose();
-    gate_wait_for(&gate, 1);
+    wait_behind_begin();
     cr_expect_eq(tn_notifier_settle(notifier, 1), -ETIMEDOUT);
     gate_open(&gate);
     settle(notifier);
