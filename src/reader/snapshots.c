@@ -313,10 +313,26 @@ static int decide(void *context, const struct tn__raw *raw)
     return tn__snapshot_put(listing->snapshot, raw->name, raw->name_length, &status);
 }
 
+/* A directory whose departure was committed, and is told with its arrival, is there until then. */
+static int put_leaving(const struct listing *listing, uint64_t key)
+{
+    const struct tn__reader *reader = listing->reader;
+    const struct tn__status status = {.type = DT_DIR};
+    int result = 0;
+
+    for (size_t i = 0; result == 0 && i < reader->directory_move_count; i++) {
+        const struct tn__half *half = &reader->directory_moves[i];
+        if (half->key == key)
+            result = tn__snapshot_put(listing->snapshot, half->name, half->length, &status);
+    }
+    return result;
+}
+
 static int list(struct tn__reader *reader, uint32_t watch, int directory)
 {
     struct tn__registry *registry = reader->registry;
     uint32_t object = tn__load(&tn__registry_watch(registry, watch)->object, relaxed);
+    const uint64_t key = tn__registry_object(registry, object)->key;
     struct listing listing = {.reader = reader};
 
     tn__reader_note_list(reader, tn__load(&tn__registry_watch(registry, watch)->node, relaxed),
@@ -336,8 +352,9 @@ static int list(struct tn__reader *reader, uint32_t watch, int directory)
         result = -EAGAIN;
     if (result == 0)
         result =
-            tn__stream_each_ahead(&reader->stream, reader->stream.committed,
-                                  tn__registry_object(registry, object)->key, decide, &listing);
+            tn__stream_each_ahead(&reader->stream, reader->stream.committed, key, decide, &listing);
+    if (result == 0)
+        result = put_leaving(&listing, key);
     if (result == 0)
         return tn__reader_set_snapshot(reader, watch, listing.snapshot);
     tn__snapshot_free(listing.snapshot);
