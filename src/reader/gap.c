@@ -238,13 +238,6 @@ static bool is_deep(struct tn__reader *reader, uint32_t root)
     return deep && tn__load(&watch->state, relaxed) & TN__WATCH_DIR;
 }
 
-static int compare_keys(const void *a, const void *b)
-{
-    const uint64_t one = *(const uint64_t *)a, other = *(const uint64_t *)b;
-
-    return (one > other) - (one < other);
-}
-
 /* Asked once in each healing. What can't be told is taken to stand. */
 bool tn__reader_stands(struct tn__reader *reader, uint64_t key)
 {
@@ -253,7 +246,8 @@ bool tn__reader_stands(struct tn__reader *reader, uint64_t key)
     if (!reader->keys &&
         (!source->ops->keys || source->ops->keys(source, &reader->keys, &reader->key_count) < 0))
         return true;
-    return bsearch(&key, reader->keys, reader->key_count, sizeof(key), compare_keys) != NULL;
+    return bsearch(&key, reader->keys, reader->key_count, sizeof(key), tn__source_compare_keys) !=
+           NULL;
 }
 
 static void forget_keys(struct tn__reader *reader)

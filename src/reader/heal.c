@@ -64,14 +64,14 @@ static int see_empty(struct tn__heal *heal, uint32_t watch)
 
     int result = tn__heal_name_ahead(heal, node, &raw);
     bool ends = raw.mask & IN_DELETE ||
-                tn__stream_end_ahead(&reader->stream, tn__heal_key_of(reader->registry, watch));
+                tn__stream_end_ahead(&reader->stream, tn__registry_key_of(reader->registry, watch));
     if (result <= 0 || !ends)
         return result < 0 ? result : 0;
     result = tn__rescan_add(&heal->rescan, 0, "", 0, &id);
     if (result < 0)
         return result;
     struct tn__seen *seen = &heal->rescan.dirs[id];
-    seen->key = tn__heal_key_of(reader->registry, watch);
+    seen->key = tn__registry_key_of(reader->registry, watch);
     seen->node = node;
     seen->fate = TN__FATE_KEPT;
     seen->list = tn__reader_new_snapshot(reader);

@@ -48,8 +48,6 @@ const struct tn__first_move *tn__sighting_first_move(const struct tn__heal *heal
 
 /* The first record ahead about a node's place. 1, 0: none, or -ENOMEM. */
 int tn__heal_name_ahead(const struct tn__heal *heal, uint32_t node, struct tn__raw *ret_raw);
-/* Of a watch's object; 0: it has none. */
-uint64_t tn__heal_key_of(const struct tn__registry *registry, uint32_t watch);
 /* The add's node for the directory of a key; 0: none. */
 uint32_t tn__heal_node_of_key_locked(struct tn__heal *heal, uint64_t key);
 

@@ -10,19 +10,12 @@
 #include "array.h"
 #include "reader/heal.h"
 
-uint64_t tn__heal_key_of(const struct tn__registry *registry, uint32_t watch)
-{
-    uint32_t object = watch ? tn__load(&tn__registry_watch(registry, watch)->object, relaxed) : 0;
-
-    return object ? tn__registry_object(registry, object)->key : 0;
-}
-
 int tn__heal_name_ahead(const struct tn__heal *heal, uint32_t node, struct tn__raw *ret_raw)
 {
     struct tn__reader *reader = heal->reader;
     struct tn__tree *tree = &reader->registry->tree;
     uint64_t in =
-        tn__heal_key_of(reader->registry, tn__node_watch(tree, tn__node_parent(tree, node)));
+        tn__registry_key_of(reader->registry, tn__node_watch(tree, tn__node_parent(tree, node)));
     char name[TN__READER_NAME];
 
     size_t length = tn__node_name(tree, node, name, sizeof(name));
@@ -44,7 +37,7 @@ static int moves_out(const struct tn__heal *heal, const struct tn__raw *raw)
 static bool ends(const struct tn__heal *heal, uint32_t node)
 {
     const struct tn__registry *registry = heal->reader->registry;
-    uint64_t key = tn__heal_key_of(registry, tn__node_watch(&registry->tree, node));
+    uint64_t key = tn__registry_key_of(registry, tn__node_watch(&registry->tree, node));
 
     return key && tn__stream_end_ahead(&heal->reader->stream, key);
 }
@@ -79,7 +72,7 @@ static bool leaves_by(const struct tn__heal *heal, uint32_t node, const struct t
     size_t length = tn__node_name(tree, node, name, sizeof(name));
     return move->from.name &&
            move->from.key ==
-               tn__heal_key_of(registry, tn__node_watch(tree, tn__node_parent(tree, node))) &&
+               tn__registry_key_of(registry, tn__node_watch(tree, tn__node_parent(tree, node))) &&
            move->from.name_length == length && memcmp(move->from.name, name, length) == 0;
 }
 
@@ -87,7 +80,8 @@ static bool leaves_by(const struct tn__heal *heal, uint32_t node, const struct t
 static int is_kept(struct tn__heal *heal, uint32_t node, const struct tn__seen *seen)
 {
     struct tn__reader *reader = heal->reader;
-    uint64_t key = tn__heal_key_of(reader->registry, tn__node_watch(&reader->registry->tree, node));
+    uint64_t key =
+        tn__registry_key_of(reader->registry, tn__node_watch(&reader->registry->tree, node));
     struct tn__raw raw = {0};
 
     const struct tn__first_move *move = key ? tn__sighting_first_move(heal, key) : NULL;
@@ -192,7 +186,8 @@ static int judge_locked(struct tn__heal *heal, struct tn__seen *seen)
     uint32_t waiting = here && !own ? tn__node_flags(tree, here) : 0;
     bool waits = waiting & TN__NODE_QUEUED;
     bool removed = here && !own && !(waiting & TN__NODE_UNRESOLVED); /* the watch, by itself */
-    if (waits || removed || (own && (!seen->key || tn__heal_key_of(registry, own) == seen->key))) {
+    if (waits || removed ||
+        (own && (!seen->key || tn__registry_key_of(registry, own) == seen->key))) {
         take_place(heal, seen, here, waits ? TN__FATE_WAITS : TN__FATE_STAYED);
         return 0;
     }
@@ -255,7 +250,8 @@ static int add_lost(struct tn__heal *heal, uint32_t node)
 static bool is_dead(struct tn__heal *heal, uint32_t node)
 {
     struct tn__reader *reader = heal->reader;
-    uint64_t key = tn__heal_key_of(reader->registry, tn__node_watch(&reader->registry->tree, node));
+    uint64_t key =
+        tn__registry_key_of(reader->registry, tn__node_watch(&reader->registry->tree, node));
 
     return key && !tn__reader_stands(reader, key) && !tn__stream_key_ahead(&reader->stream, key);
 }
@@ -263,7 +259,7 @@ static bool is_dead(struct tn__heal *heal, uint32_t node)
 /* The walk missed it, because it moved: what is in it is compared when it has moved. */
 static bool is_missed(const struct tn__heal *heal, uint32_t watch)
 {
-    uint64_t key = tn__heal_key_of(heal->reader->registry, watch);
+    uint64_t key = tn__registry_key_of(heal->reader->registry, watch);
     const struct tn__first_move *move = key ? tn__sighting_first_move(heal, key) : NULL;
 
     return move && move->from.name && !moves_out(heal, &move->from) &&

@@ -40,14 +40,6 @@ void tn__reader_note_self_locked(struct tn__reader *reader, uint64_t key, uint32
         tn__trace_note_locked(&registry->traces, key, NULL, 0, opened, NULL);
 }
 
-static uint64_t key_of(struct tn__reader *reader, uint32_t watch)
-{
-    const struct tn__registry *registry = reader->registry;
-    uint32_t object = watch ? tn__load(&tn__registry_watch(registry, watch)->object, relaxed) : 0;
-
-    return object ? tn__registry_object(registry, object)->key : 0;
-}
-
 void tn__reader_note_list(struct tn__reader *reader, uint32_t node, int directory)
 {
     struct tn__registry *registry = reader->registry;
@@ -58,12 +50,12 @@ void tn__reader_note_list(struct tn__reader *reader, uint32_t node, int director
     if (TN__LIKELY(!tn__load(&registry->traces.asked, relaxed)))
         return;
     tn__registry_lock(registry);
-    tn__reader_note_self_locked(reader, key_of(reader, tn__node_watch(&registry->tree, node)), 0,
-                                false);
+    tn__reader_note_self_locked(
+        reader, tn__registry_key_of(registry, tn__node_watch(&registry->tree, node)), 0, false);
     bool found = true;
     if (parent) {
         tn__node_name(&registry->tree, node, name, sizeof(name));
-        key = key_of(reader, tn__node_watch(&registry->tree, parent));
+        key = tn__registry_key_of(registry, tn__node_watch(&registry->tree, parent));
     } else {
         found = tn__registry_find_above_locked(registry, directory, &key, name, sizeof(name));
     }

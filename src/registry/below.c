@@ -198,10 +198,7 @@ static void note_locked(const struct tn__adding *adding, uint64_t key, const cha
 
 static uint64_t key_of_locked(const struct tn__registry *registry, uint32_t node)
 {
-    uint32_t watch = tn__node_watch(&registry->tree, node);
-    uint32_t object = watch ? tn__load(&tn__registry_watch(registry, watch)->object, relaxed) : 0;
-
-    return object ? tn__registry_object(registry, object)->key : 0;
+    return tn__registry_key_of(registry, tn__node_watch(&registry->tree, node));
 }
 
 /* 1: attached; 0: leave it; or why it could not be. */

@@ -106,6 +106,14 @@ static inline struct tn__object *tn__registry_object(const struct tn__registry *
     return tn__store_get(&registry->objects, id);
 }
 
+/* The key of a watch's object; 0: no watch, or it has none any more. */
+static inline uint64_t tn__registry_key_of(const struct tn__registry *registry, uint32_t watch)
+{
+    uint32_t object = watch ? tn__load(&tn__registry_watch(registry, watch)->object, relaxed) : 0;
+
+    return object ? tn__registry_object(registry, object)->key : 0;
+}
+
 /* Of objects that had one key after the other, the one that the next record with it is about. For
  * the reader, who ends them; the id is the newest's, or 0. */
 static inline uint32_t tn__registry_oldest(const struct tn__registry *registry, uint32_t id)

@@ -106,13 +106,6 @@ static int inotify_unwatch(struct tn__source *source, uint64_t key)
     return inotify_rm_watch(inotify_source(source)->fd, (int)key) < 0 ? -errno : 0;
 }
 
-static int compare_keys(const void *a, const void *b)
-{
-    const uint64_t one = *(const uint64_t *)a, other = *(const uint64_t *)b;
-
-    return (one > other) - (one < other);
-}
-
 /* proc_pid_fdinfo(5) has a line for each watch. */
 static int read_keys(FILE *file, uint64_t **keys, size_t *count)
 {
@@ -149,7 +142,7 @@ static int inotify_keys(struct tn__source *source, uint64_t **ret_keys, size_t *
         return result;
     }
     if (count)
-        qsort(keys, count, sizeof(*keys), compare_keys);
+        qsort(keys, count, sizeof(*keys), tn__source_compare_keys);
     *ret_keys = keys;
     *ret_count = count;
     return 0;

@@ -280,13 +280,6 @@ static int replay_unwatch(struct tn__source *source, uint64_t key)
     return result;
 }
 
-static int compare_keys(const void *a, const void *b)
-{
-    const uint64_t one = *(const uint64_t *)a, other = *(const uint64_t *)b;
-
-    return (one > other) - (one < other);
-}
-
 static int replay_keys(struct tn__source *source, uint64_t **ret_keys, size_t *ret_count)
 {
     struct replay *self = replay(source);
@@ -302,7 +295,7 @@ static int replay_keys(struct tn__source *source, uint64_t **ret_keys, size_t *r
     pthread_mutex_unlock(&self->lock);
     if (!keys)
         return -ENOMEM;
-    qsort(keys, count, sizeof(*keys), compare_keys);
+    qsort(keys, count, sizeof(*keys), tn__source_compare_keys);
     *ret_keys = keys;
     *ret_count = count;
     return 0;

@@ -56,4 +56,12 @@ struct tn__source_ops {
 /* Close-on-exec and non-blocking. -EMFILE, -ENFILE, -ENOMEM. */
 int tn__source_new_inotify(struct tn__source **ret_source);
 
+/* For qsort and bsearch: keys in the order that ops->keys gives them in. */
+static inline int tn__source_compare_keys(const void *a, const void *b)
+{
+    const uint64_t one = *(const uint64_t *)a, other = *(const uint64_t *)b;
+
+    return (one > other) - (one < other);
+}
+
 #endif
