@@ -226,10 +226,8 @@ Test(gap_ends, while_events_are_ignored)
     expect_told("w/c/a/deep");
 }
 
-/* Adds, removes and updates meanwhile. */
-
-/* Between the two halves of its move the queue is full: the arrival is dropped. */
-Test(gap_ends, full_in_the_middle_of_a_move)
+/* A small queue, whose events beyond that are dropped; the processor is at the gate. */
+static void watch_full(void)
 {
     struct tn_notifier_options options = TN_NOTIFIER_OPTIONS_INIT;
     struct tn_processor *slow = processing(keep_behind_gate, &later);
@@ -242,16 +240,32 @@ Test(gap_ends, full_in_the_middle_of_a_move)
     new_with_options(options, NULL, NULL);
     add_options("w", TN_WATCH_OPTIONS(.mask = WITH_GAP, .flags = TN_WATCH_TREE, .processor = slow));
     tn_processor_unref(slow);
-    push("w", IN_CREATE, "first");
-    move("w/a/deep", "w/b/deep");
-    push_dir("w/a", IN_MOVED_FROM, 7, "deep");
+}
+
+static void push_many(void)
+{
     for (unsigned i = 0; i < 4000; i++)
         push("w", IN_CREATE, at("a-name-that-takes-some-room-%u", i));
-    push_dir("w/b", IN_MOVED_TO, 7, "deep");
+}
+
+static void start_full(void)
+{
     start();
     gate_wait_for(&gate, 1);
     while (!stats().dropped)
         sched_yield();
+}
+
+/* Between the two halves of its move the queue is full: the arrival is dropped. */
+Test(gap_ends, full_in_the_middle_of_a_move)
+{
+    watch_full();
+    push("w", IN_CREATE, "first");
+    move("w/a/deep", "w/b/deep");
+    push_dir("w/a", IN_MOVED_FROM, 7, "deep");
+    push_many();
+    push_dir("w/b", IN_MOVED_TO, 7, "deep");
+    start_full();
     gate_open(&gate);
     settle(notifier);
     recorder_clear(&later);
@@ -267,23 +281,9 @@ Test(gap_ends, full_in_the_middle_of_a_move)
 /* It is healed without a marker, and nothing else happens. */
 Test(gap_ends, the_marker_fails_when_it_is_no_longer_full)
 {
-    struct tn_notifier_options options = TN_NOTIFIER_OPTIONS_INIT;
-    struct tn_processor *slow = processing(keep_behind_gate, &later);
-
-    gate_init(&gate);
-    atomic_store(&gated, true);
-    options.threads = 2;
-    options.when_full = TN_FULL_DROP;
-    options.queue_bytes = 64 << 10;
-    new_with_options(options, NULL, NULL);
-    add_options("w", TN_WATCH_OPTIONS(.mask = WITH_GAP, .flags = TN_WATCH_TREE, .processor = slow));
-    tn_processor_unref(slow);
-    for (unsigned i = 0; i < 4000; i++)
-        push("w", IN_CREATE, at("a-name-that-takes-some-room-%u", i));
-    start();
-    gate_wait_for(&gate, 1);
-    while (!stats().dropped)
-        sched_yield();
+    watch_full();
+    push_many();
+    start_full();
     tn__replay_fail(source, TN__REPLAY_MARK, ENOMEM, 1);
     gate_open(&gate);
     while (!recorder_lines(&later, "Q_OVERFLOW w gap-end"))

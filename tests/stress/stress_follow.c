@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -177,7 +178,8 @@ static void *churn(void *arg)
         if (result < 0)
             continue;
         atomic_fetch_add(&adds, 1);
-        usleep(below(&random, 2000));
+        for (uint32_t turns = below(&random, 2000); turns; turns--)
+            sched_yield();
         result = tn_watch_remove(read_world.notifier, wd,
                                  TN_REMOVE_RECURSIVE | (below(&random, 2) ? TN_REMOVE_SYNC : 0));
         if (result < 0)
